@@ -1,0 +1,49 @@
+"""Elemental modes for scikit-learn: from chemical formulas to formation energies."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sklearn_elmodes.autoencoder import ElementAutoencoder
+    from sklearn_elmodes.persistence import load_model, load_pretrained, save_model
+    from sklearn_elmodes.pipelines import make_formation_energy_pipeline
+    from sklearn_elmodes.prototypes import Prototype
+    from sklearn_elmodes.regressor import FormationEnergyRegressor
+    from sklearn_elmodes.transformer import ElementalModeTransformer
+
+__version__ = "0.1.0"
+
+# Resolved on first use (PEP 562), so that the import itself stays light.
+_MODULES = {
+    "ElementAutoencoder": "autoencoder",
+    "ElementalModeTransformer": "transformer",
+    "FormationEnergyRegressor": "regressor",
+    "Prototype": "prototypes",
+    "load_model": "persistence",
+    "load_pretrained": "persistence",
+    "make_formation_energy_pipeline": "pipelines",
+    "save_model": "persistence",
+}
+
+__all__ = [
+    "ElementAutoencoder",
+    "ElementalModeTransformer",
+    "FormationEnergyRegressor",
+    "Prototype",
+    "load_model",
+    "load_pretrained",
+    "make_formation_energy_pipeline",
+    "save_model",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,123 @@
+"""What all datasets share: descriptions, bunches, verified downloads."""
+
+from __future__ import annotations
+
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pooch
+from numpy.typing import NDArray
+from sklearn.datasets import get_data_home
+from sklearn.utils import Bunch
+
+
+def make_bunch(
+    name: str,
+    data: NDArray[Any],
+    target: NDArray[np.float64],
+    feature_names: list[str],
+    target_name: str,
+    *,
+    return_X_y: bool,
+    as_frame: bool,
+) -> Any:
+    """Return a dataset in scikit-learn's manner."""
+    frame = None
+    X: Any = data
+    y: Any = target
+    if as_frame:
+        X = pd.DataFrame(data.reshape(len(data), -1), columns=feature_names)
+        y = pd.Series(target, name=target_name)
+        frame = X.assign(**{target_name: y})
+    if return_X_y:
+        return X, y
+    description = files("sklearn_elmodes.datasets").joinpath("descr", f"{name}.rst")
+    return Bunch(
+        data=X,
+        target=y,
+        frame=frame,
+        feature_names=feature_names,
+        target_names=[target_name],
+        DESCR=description.read_text(encoding="utf-8"),
+    )
+
+
+def fetch_file(
+    url: str,
+    sha256: str,
+    folder: str,
+    *,
+    data_home: str | os.PathLike[str] | None,
+    download_if_missing: bool,
+    max_bytes: int,
+) -> Path:
+    """Return the path of a verified file, downloading it if need be.
+
+    A file that is in place and verifies is never downloaded again. A download
+    that broke off is taken up where it ended; the file appears under its name
+    only when it is whole and verified.
+
+    Raises
+    ------
+    OSError
+        If the file is missing and must not be, or cannot be downloaded.
+    ValueError
+        If what was downloaded is not the expected file.
+    """
+    directory = Path(get_data_home(data_home)) / folder
+    path = directory / url.rsplit("/", 1)[-1]
+    if path.exists() and pooch.file_hash(str(path)) == sha256:
+        return path
+    if not download_if_missing:
+        raise OSError(
+            f"{path} is missing or does not verify, and download_if_missing=False forbids "
+            "to download it."
+        )
+    partial = path.with_name(f"{path.name}.part")
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        pooch.retrieve(
+            url,
+            known_hash=f"sha256:{sha256}",
+            fname=path.name,
+            path=directory,
+            downloader=_ResumingDownloader(partial, max_bytes),
+        )
+    except ValueError as error:
+        partial.unlink(missing_ok=True)
+        raise ValueError(f"The download of {url} is not the expected file: {error}") from error
+    partial.unlink(missing_ok=True)
+    return path
+
+
+class _ResumingDownloader:
+    """A pooch downloader that goes on from the bytes of an earlier attempt."""
+
+    def __init__(self, partial: Path, max_bytes: int) -> None:
+        self.partial = partial
+        self.max_bytes = max_bytes
+
+    def __call__(self, url: str, output_file: str, _: Any) -> None:
+        import requests
+
+        done = self.partial.stat().st_size if self.partial.exists() else 0
+        headers = {"Range": f"bytes={done}-", "Accept-Encoding": "identity"} if done else {}
+        with requests.get(url, headers=headers, stream=True, timeout=30) as response:
+            if response.status_code == 416:  # nothing is left to fetch
+                chunks: Any = ()
+            else:
+                response.raise_for_status()
+                chunks = response.iter_content(1 << 16)
+                if response.status_code != 206:  # the server begins anew
+                    done = 0
+            with self.partial.open("ab" if done else "wb") as file:
+                for chunk in chunks:
+                    done += len(chunk)
+                    if done > self.max_bytes:
+                        raise ValueError(f"it is larger than {self.max_bytes} bytes.")
+                    file.write(chunk)
+        Path(output_file).write_bytes(self.partial.read_bytes())

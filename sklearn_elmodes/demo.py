@@ -1,0 +1,168 @@
+"""What ``elmodes demo`` does: the whole path, on data that is always there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.dummy import DummyRegressor
+from sklearn.metrics import PredictionErrorDisplay, mean_absolute_error, r2_score
+from sklearn.model_selection import KFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from tqdm import tqdm
+
+from sklearn_elmodes.datasets import load_expt_formation_enthalpies
+from sklearn_elmodes.elements import HERR2019_COLUMNS, property_table
+from sklearn_elmodes.formulas import element_fractions
+from sklearn_elmodes.inspection import ModeMapDisplay, PeriodicTableDisplay, table_position
+from sklearn_elmodes.persistence import load_pretrained
+from sklearn_elmodes.pipelines import make_formation_energy_pipeline
+from sklearn_elmodes.transformer import DEFAULT_N_COMPONENTS, learn_modes
+
+# Elpasolites that have been made, and two that nobody would expect.
+_ELPASOLITES = ("K2NaAlF6", "K2LiAlF6", "Rb2NaInCl6", "Cs2NaBiCl6", "Ne2NaAlXe6", "O2NaAlCs6")
+
+
+def run_demo(output: Path, *, folds: int, quick: bool, say: Callable[[str], Any]) -> None:
+    """Run the demonstration and write its tables and pictures to a folder.
+
+    Parameters
+    ----------
+    output : Path
+        Folder for ``modes.csv``, ``predictions.csv`` and three PNG files.
+    folds : int
+        Folds of the cross-validation.
+    quick : bool
+        Train for a few passes only.
+    say : callable
+        Takes the lines of the report.
+    """
+    import matplotlib as mpl
+
+    output.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context({"backend": "agg", "savefig.dpi": 120}):
+        _modes(output, quick, say)
+        _measured_enthalpies(output, folds, quick, say)
+        _elpasolites(say)
+    say(f"\nTables and pictures are in {output}/.")
+
+
+def _modes(output: Path, quick: bool, say: Callable[[str], Any]) -> None:
+    table = property_table("extended")
+    say(f"1. Modes. {table.shape[1]} properties of {len(table)} elements, compressed by an")
+    say(f"   auto-encoder into {DEFAULT_N_COMPONENTS} numbers for each element.")
+    from sklearn_elmodes.autoencoder import ElementAutoencoder
+
+    settings = ElementAutoencoder(random_state=0, verbose=1, max_iter=200 if quick else 1500)
+    modes, autoencoder = learn_modes(table, DEFAULT_N_COMPONENTS, settings)
+    modes.to_csv(output / "modes.csv", float_format="%.6g")
+    restored = autoencoder.inverse_transform(modes.to_numpy())
+    scores = {}
+    for number, name in enumerate(table.columns):
+        known = table[name].notna().to_numpy()
+        scores[name] = r2_score(table[name][known], restored[known, number])
+    ten = np.mean([scores[name] for name in HERR2019_COLUMNS])
+    say(f"   From them the ten properties of the paper come back with a mean R² of {ten:.4f}.")
+    say(f"   For {_share_of_neighbours(modes):.0%} of the elements the nearest one in the modes is")
+    say("   a neighbour in the periodic table: same group, or next to it in the period.")
+    say(f"   Nearest to chlorine: {', '.join(_nearest(modes, 'Cl')[:3])}.")
+    figure = PeriodicTableDisplay(modes["mode1"].to_dict(), label="mode 1").plot().figure_
+    _save(figure, output / "periodic_table.png")
+    _save(ModeMapDisplay(modes).plot().figure_, output / "mode_map.png")
+
+
+def _nearest(modes: pd.DataFrame, symbol: str) -> list[str]:
+    distance = ((modes - modes.loc[symbol]) ** 2).sum(axis=1)
+    return list(distance.drop(symbol).sort_values().index)
+
+
+def _share_of_neighbours(modes: pd.DataFrame) -> float:
+    def adjacent(first: str, second: str) -> bool:
+        (row, column), (other_row, other_column) = table_position(first), table_position(second)
+        if column == other_column and max(row, other_row) < 9:
+            return True
+        return row == other_row and abs(column - other_column) == 1
+
+    return float(np.mean([adjacent(symbol, _nearest(modes, symbol)[0]) for symbol in modes.index]))
+
+
+def _measured_enthalpies(
+    output: Path, folds: int, quick: bool, say: Callable[[str], Any]
+) -> None:
+    X, y = load_expt_formation_enthalpies(return_X_y=True)
+    say(f"\n2. Measured formation enthalpies of {len(y):,} compounds, {folds} folds.")
+    settings: dict[str, Any] = {"random_state": 0}
+    if quick:
+        settings |= {"max_iter": 5, "n_estimators": 2}
+    pipeline = make_formation_energy_pipeline(**settings)
+    network = pipeline["formationenergyregressor"]
+    models = {
+        "mean of the training data": DummyRegressor(),
+        "element fractions, same network": make_pipeline(
+            FunctionTransformer(element_fractions), StandardScaler(), network
+        ),
+        "elemental modes": pipeline,
+    }
+    predictions = _cross_validate(models, X, y, KFold(folds, shuffle=True, random_state=0))
+    for name, (energy, _) in predictions.items():
+        say(f"   {name:<32} mean absolute error {mean_absolute_error(y, energy):.4f} eV/atom")
+    energy, spread = predictions["elemental modes"]
+    pd.DataFrame(
+        {
+            "formula": X,
+            "measured_ev_per_atom": y,
+            "predicted_ev_per_atom": energy,
+            "spread_ev_per_atom": spread,
+        }
+    ).to_csv(output / "predictions.csv", index=False, float_format="%.4f")
+    display = PredictionErrorDisplay.from_predictions(
+        y, energy, kind="actual_vs_predicted", subsample=None, scatter_kwargs={"s": 6, "alpha": 0.4}
+    )
+    display.ax_.set(
+        xlabel="predicted (eV/atom)",
+        ylabel="measured (eV/atom)",
+        title="Formation enthalpies, each predicted by a model that did not see it",
+    )
+    _save(display.figure_, output / "parity.png")
+    surprise = np.abs(energy - y) / np.maximum(spread, 0.02)
+    worst = int(np.argmax(surprise))
+    say(f"   Worth a second look: {X[worst]}, measured {y[worst]:.2f}, predicted")
+    say(f"   {energy[worst]:.2f} ± {spread[worst]:.2f} eV/atom.")
+
+
+def _cross_validate(
+    models: dict[str, Any], X: NDArray[Any], y: NDArray[np.float64], folds: KFold
+) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Predict every row by models that did not see it: mean and, if any, spread."""
+    predictions = {name: (np.empty(len(y)), np.zeros(len(y))) for name in models}
+    with tqdm(total=folds.get_n_splits() * len(models), desc="   Training", unit="fit") as bar:
+        for train, test in folds.split(X):
+            for name, model in models.items():
+                energy, spread = predictions[name]
+                model.fit(X[train], y[train])
+                if isinstance(model, Pipeline):
+                    energy[test], spread[test] = model.predict(X[test], return_std=True)
+                else:
+                    energy[test] = model.predict(X[test])
+                bar.update()
+    return predictions
+
+
+def _elpasolites(say: Callable[[str], Any]) -> None:
+    say("\n3. Elpasolites, by the model that ships (trained on 10,590 of them):")
+    model = load_pretrained("elpasolites")
+    energies, spreads = model.predict(list(_ELPASOLITES), return_std=True)
+    for formula, energy, spread in zip(_ELPASOLITES, energies, spreads, strict=True):
+        say(f"   {formula:<12} {energy:+.2f} ± {spread:.2f} eV/atom")
+
+
+def _save(figure: Any, path: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    figure.savefig(path)
+    plt.close(figure)

@@ -1,0 +1,108 @@
+"""The periodic table as data: symbols, atomic numbers and property tables."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SYMBOLS: tuple[str, ...] = tuple(
+    """
+    H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br
+    Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho
+    Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es
+    Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og
+    """.split()
+)
+"""Symbols of the 118 elements; ``SYMBOLS[Z - 1]`` has atomic number Z."""
+
+ATOMIC_NUMBERS: dict[str, int] = {symbol: z for z, symbol in enumerate(SYMBOLS, start=1)}
+"""Atomic number of each symbol."""
+
+HERR2019_COLUMNS = (
+    "atomic_number",
+    "mass_u",
+    "valence_s",
+    "valence_p",
+    "valence_d",
+    "electronegativity_allen",
+    "atomic_radius_calculated_pm",
+    "first_ionization_energy_kj_mol",
+    "electron_affinity_ev",
+    "polarizability_au",
+)
+_HERR2019_SYMBOLS = SYMBOLS[:56] + SYMBOLS[70:83]  # Z = 1-56 and 71-83
+
+PROPERTY_TABLES = ("herr2019", "extended")
+"""Names that :func:`property_table` and ``properties=`` accept."""
+
+
+@cache
+def _all_properties() -> pd.DataFrame:
+    import pandas as pd
+
+    with files("sklearn_elmodes.tables").joinpath("elements.csv").open(encoding="utf-8") as file:
+        # "NaN" is no missing value here, and "Na" must stay sodium.
+        table = pd.read_csv(file, index_col="symbol", keep_default_na=False, na_values=[""])
+    return table.astype(float)
+
+
+def property_table(name: str) -> pd.DataFrame:
+    """Return a named table of element properties.
+
+    Units stand at the end of the column names; sources are listed in
+    ``sklearn_elmodes/tables/README.md``.
+
+    Parameters
+    ----------
+    name : {"herr2019", "extended"}
+        "herr2019" holds the ten properties of Herr et al. (2019) for the 69
+        elements with Z = 1-56 and 71-83, without gaps. "extended" adds 15
+        columns and covers Z = 1-103; unknown values are NaN.
+
+    Returns
+    -------
+    pandas.DataFrame of shape (n_elements, n_properties)
+        Indexed by element symbol, in order of atomic number.
+
+    Raises
+    ------
+    ValueError
+        If there is no table of that name.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes.elements import property_table
+    >>> property_table("herr2019").loc[["Na", "K"], "electronegativity_allen"].round(3).tolist()
+    [0.869, 0.734]
+    """
+    if name == "herr2019":
+        return _all_properties().loc[list(_HERR2019_SYMBOLS), list(HERR2019_COLUMNS)].copy()
+    if name == "extended":
+        return _all_properties().copy()
+    raise ValueError(f"No property table {name!r}; choose one of {', '.join(PROPERTY_TABLES)}.")
+
+
+def atomic_number(species: Any) -> int:
+    """Return the atomic number of a symbol or of an integer from 1 to 118.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes.elements import atomic_number
+    >>> atomic_number("Cl"), atomic_number(17)
+    (17, 17)
+    """
+    if isinstance(species, str):
+        if species in ATOMIC_NUMBERS:
+            return ATOMIC_NUMBERS[species]
+        raise ValueError(f"unknown element symbol {species!r}")
+    try:
+        number = int(species)
+    except (TypeError, ValueError, OverflowError):
+        number = 0
+    if isinstance(species, bool) or number != species or not 1 <= number <= len(SYMBOLS):
+        raise ValueError(f"{species!r} is neither an element symbol nor an atomic number (1-118)")
+    return number

@@ -1,0 +1,503 @@
+"""Chemical formulas to amounts per element: strict, and vectorised for long columns.
+
+Plain formulas such as ``"Na2CO3"`` or ``"Li0.5CoO2"`` are read together as one
+array of bytes. Everything else (brackets, hydrates, mappings, pymatgen
+compositions, and all that is wrong) goes through :func:`parse_formula`, which
+alone knows the whole grammar and writes the error messages.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS
+
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
+_TOKEN = re.compile(
+    r"(?P<symbol>[A-Z][a-z]?)|(?P<number>[0-9]+(?:\.[0-9]+)?)|(?P<open>[(\[{])|(?P<close>[)\]}])"
+)
+_DOTS = "·*⋅•"  # middle dot, asterisk, dot operator, bullet
+# A final ".5H2O" is crystal water: nobody writes two oxygen counts in a row.
+_WATER = re.compile(r"\.(?=(?:[0-9]+(?:\.[0-9]+)?)?[HD]2O\Z)")
+_CHARGE = re.compile(r"(?:\^[0-9]*[+-]|\^[+-][0-9]+|(?<![0-9+-])[+-]+)\Z")
+
+
+@dataclass(frozen=True, eq=False)
+class Compositions:
+    """Amounts of the elements in many formulas, one run of entries per formula.
+
+    Attributes
+    ----------
+    starts : ndarray of shape (n_samples + 1,)
+        Formula ``i`` owns the entries ``starts[i]`` to ``starts[i + 1]``.
+    atomic_numbers : ndarray of shape (n_entries,)
+        One entry per element of a formula, in the order in which it is written.
+    amounts : ndarray of shape (n_entries,)
+        Atoms of that element per formula unit, finite and positive.
+    """
+
+    starts: NDArray[np.intp]
+    atomic_numbers: NDArray[np.intp]
+    amounts: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def rows(self) -> NDArray[np.intp]:
+        """Index of the formula to which each entry belongs, shape (n_entries,)."""
+        return np.repeat(np.arange(len(self)), np.diff(self.starts))
+
+    @property
+    def fractions(self) -> NDArray[np.float64]:
+        """Atomic fraction of each entry, shape (n_entries,)."""
+        totals = np.add.reduceat(self.amounts, self.starts[:-1]) if len(self) else self.amounts
+        return self.amounts / np.repeat(totals, np.diff(self.starts))
+
+    def part(self, start: int, stop: int) -> Compositions:
+        """Return the formulas from ``start`` up to ``stop``."""
+        starts = self.starts[start : stop + 1]
+        entries = slice(starts[0], starts[-1])
+        return Compositions(starts - starts[0], self.atomic_numbers[entries], self.amounts[entries])
+
+    def __getitem__(self, row: int) -> dict[str, float]:
+        entries = slice(self.starts[row], self.starts[row + 1])
+        symbols = (SYMBOLS[z - 1] for z in self.atomic_numbers[entries])
+        return dict(zip(symbols, self.amounts[entries].tolist(), strict=True))
+
+
+def parse_formula(
+    formula: str, *, deuterium_as_hydrogen: bool = False, allow_charge: bool = False
+) -> dict[str, float]:
+    """Read one chemical formula.
+
+    Parameters
+    ----------
+    formula : str
+        Symbols with amounts, nested brackets ``()``, ``[]`` and ``{}``, and
+        parts joined by ``·`` or ``*``, each with a leading coefficient if
+        wanted: ``"CuSO4·5H2O"``. A full stop joins parts too where it cannot
+        be a decimal point (``"CaSO4.H2O"``), and before crystal water at the
+        end (``"CuSO4.5H2O"``).
+    deuterium_as_hydrogen : bool, default=False
+        Read ``D`` as hydrogen instead of refusing it.
+    allow_charge : bool, default=False
+        Drop a charge at the end, written ``^2-``, ``^+2``, ``+`` or ``-``,
+        instead of refusing it.
+
+    Returns
+    -------
+    dict of {str: float}
+        Atoms of each element per formula unit, in the order of appearance.
+
+    Raises
+    ------
+    ValueError
+        If the text is no formula; the message gives the text and the position
+        (counted from 0).
+
+    Examples
+    --------
+    >>> from sklearn_elmodes.formulas import parse_formula
+    >>> parse_formula("Ca(OH)2")
+    {'Ca': 1.0, 'O': 2.0, 'H': 2.0}
+    >>> parse_formula("NaXx")
+    Traceback (most recent call last):
+    ...
+    ValueError: Cannot read the formula 'NaXx': unknown element 'Xx' at position 2.
+    """
+    if not isinstance(formula, str):
+        raise ValueError(f"Cannot read {formula!r} as a formula: expected a string.")
+    text = formula.strip()
+    offset = len(formula) - len(formula.lstrip())
+
+    def fail(reason: str, position: int) -> ValueError:
+        return ValueError(
+            f"Cannot read the formula {_shown(formula)}: {reason} at position {position + offset}."
+        )
+
+    if not text:
+        raise ValueError(f"Cannot read the formula {_shown(formula)}: it is empty.")
+    charge = _CHARGE.search(text)
+    if charge and allow_charge:
+        text = text[: charge.start()]
+    elif charge:
+        raise fail("a charge is not part of a composition", charge.start())
+
+    water = _WATER.search(text)
+    amounts: dict[str, float] = {}  # of the whole formula
+    group: dict[str, float] = {}  # of the innermost open bracket
+    outer: list[tuple[dict[str, float], str, int]] = []
+    coefficient, has_coefficient, parts = 1.0, False, 1
+    first_seen: dict[str, int] = {}
+    position = 0
+
+    def finish_part() -> None:
+        if outer:
+            raise fail(f"bracket {outer[-1][1]!r} is never closed, opened", outer[-1][2])
+        if not group:
+            raise fail("an element is missing", position)
+        for symbol, amount in group.items():
+            amounts[symbol] = amounts.get(symbol, 0.0) + coefficient * amount
+
+    def amount_after(end: int) -> tuple[float, int]:
+        number = _TOKEN.match(text, end)
+        if number is None or number.lastgroup != "number":
+            return 1.0, end
+        stop = number.end()
+        if water and number.start() < water.start() < stop:
+            stop = water.start()
+        value = float(text[end:stop])
+        if not 0.0 < value < math.inf:
+            reason = "zero amount" if value == 0.0 else "amount too large"
+            raise fail(f"{reason} {_shown(text[end:stop])}", end)
+        return value, stop
+
+    while position < len(text):
+        token = _TOKEN.match(text, position)
+        kind = token.lastgroup if token else None
+        if token and kind == "symbol":
+            symbol = token.group()
+            if symbol == "D" and deuterium_as_hydrogen:
+                symbol = "H"
+            if symbol not in ATOMIC_NUMBERS:
+                hint = " (deuterium; see deuterium_as_hydrogen)" if symbol == "D" else ""
+                raise fail(f"unknown element {symbol!r}{hint}", position)
+            first_seen.setdefault(symbol, position)
+            amount, position = amount_after(token.end())
+            group[symbol] = group.get(symbol, 0.0) + amount
+        elif token and kind == "open":
+            outer.append((group, token.group(), position))
+            group = {}
+            position = token.end()
+        elif token and kind == "close":
+            if not outer:
+                raise fail(f"bracket {token.group()!r} was never opened", position)
+            inner, (group, opened, _) = group, outer.pop()
+            if token.group() != _CLOSING[opened]:
+                raise fail(f"{token.group()!r} closes {opened!r}", position)
+            if not inner:
+                raise fail("empty brackets", position)
+            amount, position = amount_after(token.end())
+            for symbol, inner_amount in inner.items():
+                group[symbol] = group.get(symbol, 0.0) + amount * inner_amount
+        elif token and not group and not outer and not has_coefficient:
+            coefficient, position = amount_after(position)
+            has_coefficient = True
+            if parts == 1 and not any(dot in text for dot in _DOTS + "."):
+                raise fail("a formula cannot begin with a number", 0)
+        elif text[position] in _DOTS or (text[position] == "." and _joins(text, position, water)):
+            finish_part()
+            group, coefficient, has_coefficient = {}, 1.0, False
+            parts += 1
+            position += 1
+        else:
+            raise fail(_complaint(text, position), position)
+    finish_part()
+    for symbol, amount in amounts.items():
+        if not 0.0 < amount < math.inf:
+            raise fail(f"amount of {symbol} out of range ({amount})", first_seen[symbol])
+    return amounts
+
+
+def _joins(text: str, position: int, water: re.Match[str] | None) -> bool:
+    if water and position == water.start():
+        return True
+    return text[position + 1 : position + 2].isalpha() or text[position + 1 : position + 2] in _CLOSING
+
+
+def _complaint(text: str, position: int) -> str:
+    character = text[position]
+    if character == "-":
+        return "negative amount"
+    if character == "+":
+        return "unexpected '+' (write a charge as ^2+, and see allow_charge)"
+    if character == "." and text[position + 1 : position + 2].isdigit():
+        return "unclear '.' (write 0.5 for an amount, '·' between parts)"
+    if not character.isascii() and (character.isdigit() or character.isnumeric()):
+        return f"{character!r} is not a plain digit 0-9"
+    if character.isspace():
+        return "white space"
+    if character.isascii() and character.islower():
+        return f"{character!r} begins no element symbol"
+    return f"unexpected {character!r}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}…{text[-12:]}"
+
+
+def parse_composition(
+    value: Any, *, deuterium_as_hydrogen: bool = False, allow_charge: bool = False
+) -> dict[str, float]:
+    """Read a formula, a ``{symbol: amount}`` mapping or a pymatgen ``Composition``.
+
+    Parameters and errors are those of :func:`parse_formula`.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes.formulas import parse_composition
+    >>> parse_composition({"Na": 2, "O": 1})
+    {'Na': 2.0, 'O': 1.0}
+    """
+    if isinstance(value, str):
+        return parse_formula(
+            value, deuterium_as_hydrogen=deuterium_as_hydrogen, allow_charge=allow_charge
+        )
+    if callable(getattr(value, "get_el_amt_dict", None)):  # pymatgen, without importing it
+        value = value.get_el_amt_dict()
+    if not isinstance(value, Mapping):
+        raise ValueError(
+            f"Cannot read {_shown(value)} as a composition: expected a formula string, "
+            "a {symbol: amount} mapping or a pymatgen Composition."
+        )
+    if not value:
+        raise ValueError("Cannot read the composition {}: it is empty.")
+    amounts: dict[str, float] = {}
+    for key, raw in value.items():
+        symbol = str(getattr(key, "symbol", key))
+        if symbol == "D" and deuterium_as_hydrogen:
+            symbol = "H"
+        if symbol not in ATOMIC_NUMBERS:
+            raise ValueError(
+                f"Cannot read the composition {_shown(value)}: unknown element {symbol!r}."
+            )
+        try:
+            amount = math.nan if isinstance(raw, (bool, str)) else float(raw)
+        except (TypeError, ValueError, OverflowError):
+            amount = math.nan
+        if not 0.0 < amount < math.inf:
+            raise ValueError(
+                f"Cannot read the composition {_shown(value)}: the amount of {symbol} must be "
+                f"a positive number, got {raw!r}."
+            )
+        amounts[symbol] = amounts.get(symbol, 0.0) + amount
+    return amounts
+
+
+def parse_formulas(
+    X: Any, *, deuterium_as_hydrogen: bool = False, allow_charge: bool = False
+) -> Compositions:
+    """Read a column of compositions.
+
+    Parameters
+    ----------
+    X : sequence of shape (n_samples,) or (n_samples, 1)
+        Formula strings, ``{symbol: amount}`` mappings or pymatgen
+        ``Composition`` objects, mixed as you like: a list, an array, a Series
+        or a frame of one column.
+    deuterium_as_hydrogen, allow_charge : bool, default=False
+        As in :func:`parse_formula`.
+
+    Returns
+    -------
+    Compositions
+
+    Raises
+    ------
+    ValueError
+        If a row cannot be read; the message gives the row, counted from 0.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes.formulas import parse_formulas
+    >>> compositions = parse_formulas(["NaCl", "Ca(OH)2"])
+    >>> compositions.amounts
+    array([1., 1., 1., 2., 2.])
+    >>> compositions[1]
+    {'Ca': 1.0, 'O': 2.0, 'H': 2.0}
+    """
+    column = as_column(X)
+    n_samples = len(column)
+    plain, rows, atomic_numbers, amounts = _parse_plain(column)
+    if not plain.all():
+        slow_rows: list[int] = []
+        slow_numbers: list[int] = []
+        slow_amounts: list[float] = []
+        for row in np.flatnonzero(~plain).tolist():
+            try:
+                parsed = parse_composition(
+                    column[row],
+                    deuterium_as_hydrogen=deuterium_as_hydrogen,
+                    allow_charge=allow_charge,
+                )
+            except ValueError as error:
+                raise ValueError(f"Row {row}: {error}") from None
+            slow_rows += [row] * len(parsed)
+            slow_numbers += [ATOMIC_NUMBERS[symbol] for symbol in parsed]
+            slow_amounts += parsed.values()
+        rows = np.concatenate([rows, np.array(slow_rows, dtype=np.intp)])
+        order = np.argsort(rows, kind="stable")
+        rows = rows[order]
+        atomic_numbers = np.concatenate([atomic_numbers, np.array(slow_numbers, dtype=np.intp)])[order]
+        amounts = np.concatenate([amounts, np.array(slow_amounts)])[order]
+    starts = np.searchsorted(rows, np.arange(n_samples + 1))
+    return Compositions(starts, atomic_numbers, amounts)
+
+
+def element_fractions(X: Any) -> NDArray[np.float64]:
+    """Return the atomic fraction of every element, the simplest features there are.
+
+    Parameters
+    ----------
+    X : sequence of shape (n_samples,) or (n_samples, 1)
+        As for :func:`parse_formulas`.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, 118)
+        Column Z - 1 holds the fraction of the element of atomic number Z.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes.formulas import element_fractions
+    >>> element_fractions(["H2O"])[0, :8].round(2).tolist()
+    [0.67, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.33]
+    """
+    compositions = parse_formulas(X)
+    fractions = np.zeros((len(compositions), len(SYMBOLS)))
+    fractions[compositions.rows, compositions.atomic_numbers - 1] = compositions.fractions
+    return fractions
+
+
+def as_column(X: Any) -> list[Any]:
+    """Turn any accepted container of compositions into a list, one item per row."""
+    if isinstance(X, (str, bytes, Mapping)) or callable(getattr(X, "get_el_amt_dict", None)):
+        raise ValueError(
+            f"Expected a sequence of formulas, got the single value {_shown(X)}. "
+            "Put it into a list: [formula]."
+        )
+    shape = getattr(X, "shape", None)
+    if shape is not None:
+        if len(shape) == 2 and shape[1] == 1:
+            X = X.to_numpy(dtype=object) if hasattr(X, "to_numpy") else np.asarray(X)
+            X = X[:, 0]
+        elif len(shape) != 1:
+            raise ValueError(
+                f"Expected one column of formulas, got an array of shape {tuple(shape)}. "
+                "Species per site need a prototype."
+            )
+        return list(X.tolist())
+    if not isinstance(X, Iterable):
+        raise ValueError(f"Expected a sequence of formulas, got {_shown(X)}.")
+    column = list(X)
+    if any(isinstance(item, (list, tuple, np.ndarray)) for item in column):
+        # A nested list is a matrix; NumPy would split mappings, so unwrap by hand.
+        if any(not isinstance(item, (list, tuple, np.ndarray)) or len(item) != 1 for item in column):
+            raise ValueError(
+                "Expected one column of formulas, got rows of several values. "
+                "Species per site need a prototype."
+            )
+        column = [item[0] for item in column]
+    return column
+
+
+# Kinds of byte; every byte that is none of these sends its formula to parse_formula.
+_OTHER, _UPPER, _LOWER, _DIGIT, _POINT, _END = range(6)
+_KIND = np.full(256, _OTHER, dtype=np.uint8)
+_KIND[ord("A") : ord("Z") + 1] = _UPPER
+_KIND[ord("a") : ord("z") + 1] = _LOWER
+_KIND[ord("0") : ord("9") + 1] = _DIGIT
+_KIND[ord(".")] = _POINT
+_KIND[ord("\n")] = _END
+
+# Which kind of byte may follow which in a plain formula; rows are the first.
+_MAY_FOLLOW = np.zeros((6, 6), dtype=bool)
+_MAY_FOLLOW[_UPPER, [_UPPER, _LOWER, _DIGIT, _END]] = True
+_MAY_FOLLOW[_LOWER, [_UPPER, _DIGIT, _END]] = True
+_MAY_FOLLOW[_DIGIT, [_UPPER, _DIGIT, _POINT, _END]] = True
+_MAY_FOLLOW[_POINT, _DIGIT] = True
+_MAY_FOLLOW[_END, _UPPER] = True
+
+# Atomic number by first letter and second letter (0: none); 0 where there is none.
+_ATOMIC_NUMBER = np.zeros((26, 27), dtype=np.intp)
+for _z, _symbol in enumerate(SYMBOLS, start=1):
+    _ATOMIC_NUMBER[ord(_symbol[0]) - 65, ord(_symbol[1]) - 96 if len(_symbol) > 1 else 0] = _z
+
+_MAX_DIGITS = 15  # an integer of 15 digits is exact in float64, and so is 10**15
+
+
+def _parse_plain(
+    column: list[Any],
+) -> tuple[NDArray[np.bool_], NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """Read all plain formulas at once.
+
+    Returns which rows were read, shape (n_samples,), and row, atomic number
+    and amount of each of their entries, shape (n_entries,).
+    """
+    none = np.empty(0, dtype=np.intp)
+    n_samples = len(column)
+    try:
+        text = "\n".join(column)
+        buffer = np.frombuffer((text + "\n").encode("latin-1"), dtype=np.uint8)
+    except (TypeError, UnicodeEncodeError):
+        # Blank what is no byte string; an empty line is never plain.
+        column = [item if isinstance(item, str) and item.isascii() else "" for item in column]
+        text = "\n".join(column)
+        buffer = np.frombuffer((text + "\n").encode(), dtype=np.uint8)
+    kind = _KIND[buffer]
+    ends = np.flatnonzero(kind == _END)
+    if len(ends) != n_samples:  # a line break inside a formula, or no rows at all
+        if not n_samples:
+            return np.ones(0, dtype=bool), none, none, np.empty(0)
+        column = [item if "\n" not in item else "" for item in column]
+        buffer = np.frombuffer(("\n".join(column) + "\n").encode("latin-1"), dtype=np.uint8)
+        kind = _KIND[buffer]
+        ends = np.flatnonzero(kind == _END)
+
+    previous = np.empty_like(kind)
+    previous[0] = _END
+    previous[1:] = kind[:-1]
+    wrong = np.flatnonzero(~_MAY_FOLLOW[previous, kind])
+    plain = np.ones(n_samples, dtype=bool)
+    plain[np.searchsorted(ends, wrong)] = False
+
+    symbol_at = np.flatnonzero(kind == _UPPER)
+    second = np.where(kind[symbol_at + 1] == _LOWER, buffer[symbol_at + 1] - np.uint8(96), 0)
+    atomic_numbers = _ATOMIC_NUMBER[buffer[symbol_at] - np.uint8(65), second]
+    rows = np.searchsorted(ends, symbol_at)
+    plain[rows[atomic_numbers == 0]] = False
+
+    # The characters of a number follow its symbol directly.
+    number_at = symbol_at + 1 + (second > 0)
+    stop_at = np.append(symbol_at[1:], len(buffer))
+    stop_at = np.minimum(stop_at, ends[rows])
+    length = stop_at - number_at
+    plain[rows[length > _MAX_DIGITS + 1]] = False
+    amounts = np.ones(len(symbol_at))
+    numbered = np.flatnonzero((length > 0) & plain[rows])
+    mantissa = np.zeros(len(numbered), dtype=np.int64)
+    decimals = np.zeros(len(numbered), dtype=np.int64)
+    at, left = number_at[numbered], length[numbered]
+    points = np.zeros(len(numbered), dtype=np.int64)
+    for step in range(int(left.max(initial=0))):
+        active = left > step
+        here = np.minimum(at + step, len(buffer) - 1)
+        digit = active & (kind[here] == _DIGIT)
+        mantissa = np.where(digit, 10 * mantissa + (buffer[here].astype(np.int64) - 48), mantissa)
+        decimals += digit & (points > 0)
+        points += active & (kind[here] == _POINT)
+    amounts[numbered] = mantissa / 10.0**decimals
+    unreadable = (points > 1) | (mantissa == 0)
+    plain[rows[numbered[unreadable]]] = False
+
+    # "CuSO4.5H2O": only parse_formula knows crystal water.
+    with_point = np.searchsorted(ends, np.flatnonzero(kind == _POINT))
+    for row in np.unique(with_point).tolist():
+        if plain[row] and column[row].endswith(("H2O", "D2O")):
+            plain[row] = False
+
+    # Repeated elements are merged by parse_formula.
+    keys = np.sort(rows * 128 + atomic_numbers)
+    plain[keys[1:][keys[1:] == keys[:-1]] // 128] = False
+
+    keep = plain[rows]
+    return plain, rows[keep], atomic_numbers[keep], amounts[keep]

@@ -1,0 +1,253 @@
+"""Displays in scikit-learn's manner; matplotlib is imported only to draw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS
+
+_NOBLE_GASES = (0, 2, 10, 18, 36, 54, 86, 118)
+
+# Okabe and Ito's colours, which the colour-blind tell apart.
+_BLOCK_COLOURS = {"s": "#0072B2", "p": "#E69F00", "d": "#009E73", "f": "#CC79A7"}
+
+
+def table_position(symbol: str) -> tuple[int, int]:
+    """Return row and column of an element in the usual layout of 18 columns.
+
+    The lanthanides and actinides stand in rows 9 and 10.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes.inspection import table_position
+    >>> table_position("H"), table_position("Fe"), table_position("U")
+    ((1, 1), (4, 8), (10, 6))
+    """
+    z = ATOMIC_NUMBERS[symbol]
+    period = next(p for p in range(1, 8) if z <= _NOBLE_GASES[p])
+    place = z - _NOBLE_GASES[period - 1]  # 1 for the alkali metal
+    length = _NOBLE_GASES[period] - _NOBLE_GASES[period - 1]
+    if place <= 2 and period > 1:
+        return period, place
+    if length == 32 and 3 <= place <= 16:
+        return period + 3, place + 1
+    return (period, 1) if z == 1 else (period, place + 18 - length)
+
+
+def block_of(symbol: str) -> str:
+    """Return the block of an element: s, p, d or f.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes.inspection import block_of
+    >>> [block_of(symbol) for symbol in ("Na", "Cl", "Fe", "U", "He")]
+    ['s', 'p', 'd', 'f', 's']
+    """
+    row, column = table_position(symbol)
+    if row > 8:
+        return "f"
+    if column <= 2 or symbol == "He":
+        return "s"
+    return "d" if column <= 12 else "p"
+
+
+class PeriodicTableDisplay:
+    """Values of the elements, as colours in the periodic table.
+
+    Parameters
+    ----------
+    values : mapping of str to float
+        Value by element symbol; elements left out are hatched.
+    label : str, default=""
+        Name and unit, for the colour bar.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    cells_ : dict of {str: Rectangle}
+    text_ : dict of {str: Text}
+
+    Examples
+    --------
+    >>> from sklearn_elmodes.elements import property_table
+    >>> from sklearn_elmodes.inspection import PeriodicTableDisplay
+    >>> values = property_table("extended")["electronegativity_allen"].dropna()
+    >>> display = PeriodicTableDisplay(values, label="Allen electronegativity").plot()
+    >>> len(display.cells_)
+    118
+    """
+
+    def __init__(self, values: Mapping[str, float], *, label: str = "") -> None:
+        self.values = values
+        self.label = label
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, *, mode: int = 1, ax: Any = None
+    ) -> PeriodicTableDisplay:
+        """Draw one mode of a fitted :class:`ElementalModeTransformer`.
+
+        Parameters
+        ----------
+        estimator : ElementalModeTransformer
+        mode : int, default=1
+            Number of the mode, from 1.
+        ax : matplotlib Axes, default=None
+
+        Returns
+        -------
+        PeriodicTableDisplay
+        """
+        check_is_fitted(estimator)
+        modes = estimator.modes_[f"mode{mode}"]
+        return cls(modes.to_dict(), label=f"mode {mode} (standard deviations)").plot(ax=ax)
+
+    def plot(self, ax: Any = None, *, cmap: str = "viridis") -> PeriodicTableDisplay:
+        """Draw the table.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+        cmap : str, default="viridis"
+            Colour map.
+
+        Returns
+        -------
+        self
+        """
+        import matplotlib as mpl
+        import matplotlib.pyplot as plt
+        from matplotlib.patches import Rectangle
+
+        known = {s: float(v) for s, v in dict(self.values).items() if np.isfinite(v)}
+        unknown = set(known) - set(SYMBOLS)
+        if unknown:
+            raise ValueError(f"{sorted(unknown)[0]!r} is no element symbol.")
+        if not known:
+            raise ValueError("There is no finite value to draw.")
+        if ax is None:
+            _, ax = plt.subplots(figsize=(11, 6), layout="constrained")
+        norm = mpl.colors.Normalize(min(known.values()), max(known.values()))
+        mapper = mpl.cm.ScalarMappable(norm, cmap)
+        self.cells_, self.text_ = {}, {}
+        for symbol in SYMBOLS:
+            row, column = table_position(symbol)
+            if symbol in known:
+                colour = mapper.to_rgba(known[symbol])
+                style = {"facecolor": colour, "edgecolor": "white"}
+                dark = np.dot(colour[:3], (0.299, 0.587, 0.114)) < 0.5
+            else:
+                style = {"facecolor": "white", "edgecolor": "0.75", "hatch": "////"}
+                dark = False
+            cell = Rectangle((column - 0.5, row - 0.5), 1, 1, linewidth=1, **style)
+            self.cells_[symbol] = ax.add_patch(cell)
+            self.text_[symbol] = ax.text(
+                column,
+                row,
+                symbol,
+                ha="center",
+                va="center",
+                fontsize=10,
+                color="white" if dark else "0.1" if symbol in known else "0.55",
+            )
+        ax.set(xlim=(0.4, 18.6), ylim=(10.6, 0.4), aspect="equal")
+        ax.axis("off")
+        ax.figure.colorbar(mapper, ax=ax, label=self.label, shrink=0.6, pad=0.02)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+class ModeMapDisplay:
+    """Elements in the plane of two modes, coloured by block.
+
+    Parameters
+    ----------
+    modes : DataFrame of shape (n_elements, n_components)
+        Modes by element symbol.
+    pair : tuple of int, default=(1, 2)
+        Numbers of the two modes, from 1.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    text_ : dict of {str: Text}
+
+    Examples
+    --------
+    >>> from sklearn_elmodes import ElementalModeTransformer
+    >>> from sklearn_elmodes.inspection import ModeMapDisplay
+    >>> transformer = ElementalModeTransformer().fit(["NaCl"])
+    >>> display = ModeMapDisplay.from_estimator(transformer)
+    >>> display.text_["Na"].get_text()
+    'Na'
+    """
+
+    def __init__(self, modes: Any, *, pair: tuple[int, int] = (1, 2)) -> None:
+        self.modes = modes
+        self.pair = pair
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, *, pair: tuple[int, int] = (1, 2), ax: Any = None
+    ) -> ModeMapDisplay:
+        """Draw two modes of a fitted :class:`ElementalModeTransformer`.
+
+        Parameters
+        ----------
+        estimator : ElementalModeTransformer
+        pair : tuple of int, default=(1, 2)
+        ax : matplotlib Axes, default=None
+
+        Returns
+        -------
+        ModeMapDisplay
+        """
+        check_is_fitted(estimator)
+        return cls(estimator.modes_, pair=pair).plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> ModeMapDisplay:
+        """Draw the map.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        self
+        """
+        import matplotlib.pyplot as plt
+
+        if ax is None:
+            _, ax = plt.subplots(figsize=(9, 7), layout="constrained")
+        points = self.modes[[f"mode{number}" for number in self.pair]].to_numpy()
+        blocks = np.array([block_of(symbol) for symbol in self.modes.index])
+        for block, colour in _BLOCK_COLOURS.items():
+            inside = blocks == block
+            ax.scatter(*points[inside].T, s=14, color=colour, label=f"{block} block")
+        self.text_ = {}
+        middle = points.mean(axis=0)
+        for symbol, point, block in zip(self.modes.index, points, blocks, strict=True):
+            outward = np.sign(point - middle)
+            self.text_[symbol] = ax.annotate(
+                symbol,
+                point,
+                xytext=4 * outward,
+                textcoords="offset points",
+                ha="left" if outward[0] > 0 else "right",
+                va="bottom" if outward[1] > 0 else "top",
+                fontsize=8,
+                color=_BLOCK_COLOURS[block],
+            )
+        ax.set(xlabel=f"mode {self.pair[0]}", ylabel=f"mode {self.pair[1]}")
+        ax.legend(frameon=False)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self

@@ -1,0 +1,145 @@
+"""The torch modules behind :class:`FormationEnergyRegressor`.
+
+Every module holds a whole ensemble: parameters carry a leading axis of
+``n_members``, and one batched product moves all members at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "tanh": nn.Tanh}
+
+
+class EnsembleLinear(nn.Module):
+    """One linear layer for each member of an ensemble."""
+
+    def __init__(self, n_members: int, n_in: int, n_out: int) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(n_in)
+        self.weight = nn.Parameter(torch.empty(n_members, n_in, n_out).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(n_members, 1, n_out).uniform_(-bound, bound))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n_members, n_rows, n_in) to (n_members, n_rows, n_out)."""
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+class Residual(nn.Module):
+    """A hidden layer whose result is added to its input."""
+
+    def __init__(self, n_members: int, width: int, activation: str, dropout: float) -> None:
+        super().__init__()
+        self.linear = EnsembleLinear(n_members, width, width)
+        self.activation = _ACTIVATIONS[activation]()
+        self.dropout = dropout
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keep the shape (n_members, n_rows, width)."""
+        change = self.activation(self.linear(x))
+        if self.training and self.dropout:
+            # One mask serves all members: on a CPU random bits cost as much as
+            # the products, and the members see different rows anyway.
+            kept = torch.empty_like(x[0]).bernoulli_(1 - self.dropout)
+            change = change * kept.div_(1 - self.dropout)
+        return x + change
+
+
+class SiteNetwork(nn.Module):
+    """A shared encoder for the features of each site, then one network over all sites.
+
+    Parameters
+    ----------
+    n_members : int
+        Size of the ensemble.
+    n_sites, n_site_features : int
+        Layout of a row. With one site there is nothing to share, and the
+        encoder is left out.
+    encoder_layer_sizes : sequence of int
+        Widths of the encoder; the last one is what a site hands on.
+    hidden_layer_sizes : sequence of int
+        Widths of the network over all sites. A layer as wide as the one before
+        it is residual.
+    activation : {"relu", "silu", "tanh"}
+    dropout : float
+        Share of activations dropped in residual layers during training.
+    permutations : sequence of sequences of int
+        All orders of the sites that leave the crystal as it is, identity
+        included. Training draws one for each row, prediction averages them.
+    dtype : torch.dtype
+    """
+
+    def __init__(
+        self,
+        n_members: int,
+        n_sites: int,
+        n_site_features: int,
+        encoder_layer_sizes: Sequence[int],
+        hidden_layer_sizes: Sequence[int],
+        activation: str,
+        dropout: float,
+        permutations: Sequence[Sequence[int]],
+        dtype: torch.dtype,
+    ) -> None:
+        super().__init__()
+        self.n_members = n_members
+        encoder: list[nn.Module] = []
+        width = n_site_features
+        if n_sites > 1:
+            for size in encoder_layer_sizes:
+                encoder += [EnsembleLinear(n_members, width, size), _ACTIVATIONS[activation]()]
+                width = size
+            encoder = encoder[:-1]
+        self.encoder = nn.Sequential(*encoder)
+        self.site_width = width
+        joint: list[nn.Module] = []
+        width *= n_sites
+        for number, size in enumerate(hidden_layer_sizes):
+            if number and size == width:
+                joint.append(Residual(n_members, width, activation, dropout))
+            else:
+                joint += [EnsembleLinear(n_members, width, size), _ACTIVATIONS[activation]()]
+            width = size
+        self.joint = nn.Sequential(*joint, EnsembleLinear(n_members, width, 1))
+        self.register_buffer("permutations", torch.tensor(permutations), persistent=False)
+        self.to(dtype)
+
+    def forward(self, site_features: Tensor, sites: Tensor) -> Tensor:
+        """Predict the scaled target.
+
+        Parameters
+        ----------
+        site_features : tensor of shape (n_members or 1, n_distinct, n_site_features)
+            The distinct site descriptions that occur, each encoded once.
+        sites : tensor of shape (n_members, n_rows, n_sites)
+            Which of them sits on each site.
+
+        Returns
+        -------
+        tensor of shape (n_members, n_rows)
+        """
+        codes = self.encoder(site_features.expand(self.n_members, -1, -1))
+        if len(self.permutations) == 1:
+            return self._join(codes, sites)
+        if self.training:
+            drawn = torch.randint(len(self.permutations), sites.shape[:2], device=sites.device)
+            return self._join(codes, sites.gather(2, self.permutations[drawn]))
+        return torch.stack([self._join(codes, sites[..., order]) for order in self.permutations]).mean(0)
+
+    def _join(self, codes: Tensor, sites: Tensor) -> Tensor:
+        n_members, n_rows, n_sites = sites.shape
+        index = sites.reshape(n_members, -1, 1).expand(-1, -1, self.site_width)
+        rows = codes.gather(1, index).view(n_members, n_rows, n_sites * self.site_width)
+        return self.joint(rows)[..., 0]
+
+
+class EnsembleLoss(nn.Module):
+    """Mean absolute error of each member, summed, so that members train independently."""
+
+    def forward(self, predicted: Tensor, target: Tensor) -> Tensor:
+        """Reduce two tensors of shape (n_members, n_rows) to a number."""
+        return (predicted - target).abs().mean(dim=1).sum()

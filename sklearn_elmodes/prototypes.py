@@ -1,0 +1,258 @@
+"""Crystal prototypes: which sites a structure has, and which element sits where."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_elmodes.elements import SYMBOLS
+from sklearn_elmodes.formulas import Compositions
+
+# Formula and equivalent sites of structures that are known by name. In rock salt
+# a shift by half a cell exchanges A and B; in elpasolite too, since all C and D
+# sites are mapped onto each other. In perovskite A and B differ in coordination.
+_KNOWN: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
+    "elpasolite": ("ABC2D6", (("A", "B"),)),
+    "perovskite": ("ABX3", ()),
+    "rock-salt": ("AB", (("A", "B"),)),
+}
+_SITE = re.compile(r"([A-Z])([0-9]*)")
+_MAX_SITES = 26
+_TOLERANCE = 1e-6  # relative, for amounts such as 0.3333333
+
+
+class Prototype:
+    """A structure type: its sites, how often each occurs, and which are alike.
+
+    Parameters
+    ----------
+    formula : str
+        A capital letter for each site, with the number of its atoms in the
+        formula unit: ``"ABC2D6"``. Or one of the names ``"elpasolite"``
+        (ABC2D6), ``"perovskite"`` (ABX3) and ``"rock-salt"`` (AB).
+    equivalent_sites : sequence of sequences of str, default=None
+        Sets of sites that a symmetry of the structure exchanges, such as
+        ``[("A", "B")]``: swapping their elements leaves the crystal as it is.
+        None takes those of elpasolite and rock salt where the formula is
+        theirs, and none otherwise; pass ``()`` to have none.
+
+    Attributes
+    ----------
+    sites : tuple of str
+    multiplicities : tuple of int
+    equivalent_sites : tuple of tuples of str
+
+    Raises
+    ------
+    ValueError
+        If the formula is no prototype, or equivalent sites are unknown, listed
+        twice or of different multiplicity.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes import Prototype
+    >>> elpasolite = Prototype("ABC2D6")
+    >>> elpasolite.sites, elpasolite.multiplicities, elpasolite.equivalent_sites
+    (('A', 'B', 'C', 'D'), (1, 1, 2, 6), (('A', 'B'),))
+    >>> elpasolite.assign({"K": 2, "Na": 1, "Al": 1, "F": 6})
+    ('Na', 'Al', 'K', 'F')
+    """
+
+    def __init__(
+        self, formula: str, equivalent_sites: Sequence[Sequence[str]] | None = None
+    ) -> None:
+        if not isinstance(formula, str):
+            raise ValueError(f"A prototype is a string such as 'ABC2D6', got {formula!r}.")
+        text = _KNOWN[formula][0] if formula in _KNOWN else formula
+        found = _SITE.findall(text)
+        sites = tuple(letter for letter, _ in found)
+        if not found or "".join(map("".join, found)) != text or len(set(sites)) != len(sites):
+            raise ValueError(
+                f"Cannot read the prototype {formula!r}: write each site once, as a capital "
+                "letter with its multiplicity, such as 'ABC2D6', or use a name: "
+                f"{', '.join(_KNOWN)}."
+            )
+        multiplicities = tuple(int(digits[:9] or 1) for _, digits in found)
+        if min(multiplicities) < 1 or any(len(digits) > 3 for _, digits in found):
+            raise ValueError(
+                f"Cannot read the prototype {formula!r}: multiplicities lie between 1 and 999."
+            )
+        if equivalent_sites is None:
+            equivalent_sites = dict(_KNOWN.values()).get(text, ())
+        self.formula = text
+        self.sites = sites
+        self.multiplicities = multiplicities
+        self.equivalent_sites = tuple(tuple(sites) for sites in equivalent_sites)
+        listed = [site for sites in self.equivalent_sites for site in sites]
+        if len(set(listed)) != len(listed) or not set(listed) <= set(sites):
+            raise ValueError(
+                f"equivalent_sites={equivalent_sites!r} must name sites of {text!r}, each once."
+            )
+        for group in self.equivalent_sites:
+            if len({multiplicities[sites.index(site)] for site in group}) > 1:
+                raise ValueError(
+                    f"Sites {', '.join(group)} of {text!r} cannot be equivalent: "
+                    "their multiplicities differ."
+                )
+
+    @classmethod
+    def of(cls, prototype: str | Prototype) -> Prototype:
+        """Return a prototype as it is, or read it from a string."""
+        return prototype if isinstance(prototype, cls) else cls(prototype)  # type: ignore[arg-type]
+
+    @property
+    def n_sites(self) -> int:
+        """Number of distinct sites."""
+        return len(self.sites)
+
+    @property
+    def equivalent_site_indices(self) -> tuple[tuple[int, ...], ...]:
+        """Equivalent sites as column indices, each group in increasing order."""
+        return tuple(
+            tuple(sorted(map(self.sites.index, group))) for group in self.equivalent_sites
+        )
+
+    def __repr__(self) -> str:
+        return f"Prototype({self.formula!r}, equivalent_sites={self.equivalent_sites!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Prototype):
+            return NotImplemented
+        return self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[str, frozenset[tuple[int, ...]]]:
+        return self.formula, frozenset(g for g in self.equivalent_site_indices if len(g) > 1)
+
+    def assign(self, composition: Mapping[str, float]) -> tuple[str, ...]:
+        """Find the element of each site from the amounts in a formula.
+
+        Amounts need only be proportional to the multiplicities, and one
+        element may fill several sites. Among equivalent sites the lighter
+        element comes first.
+
+        Parameters
+        ----------
+        composition : mapping of str to float
+            Amounts by element symbol, as :func:`~sklearn_elmodes.formulas.parse_formula`
+            returns them.
+
+        Returns
+        -------
+        tuple of str
+            Element symbols in the order of ``sites``.
+
+        Raises
+        ------
+        ValueError
+            If no assignment fits, or several do that equivalent sites do not
+            make the same.
+        """
+        total = sum(self.multiplicities) / math.fsum(composition.values())
+        amounts = {symbol: amount * total for symbol, amount in composition.items()}
+        whole = {symbol: round(amount) for symbol, amount in amounts.items()}
+        shown = " ".join(f"{symbol}{amount:g}" for symbol, amount in composition.items())
+        if any(abs(amounts[s] - whole[s]) > _TOLERANCE * max(whole[s], 1) for s in whole):
+            raise ValueError(f"{shown} does not fit the prototype {self.formula}.")
+        found = list(itertools.islice(self._assignments(whole), 2))
+        if not found:
+            raise ValueError(f"{shown} does not fit the prototype {self.formula}.")
+        if len(found) > 1:
+            first, second = ("".join(f" {s}={e}" for s, e in zip(self.sites, a)) for a in found)
+            raise ValueError(
+                f"{shown} fits the prototype {self.formula} in several ways "
+                f"({first.strip()} or {second.strip()}): pass the element of each site instead, "
+                f"in the order {', '.join(self.sites)}, or declare equivalent_sites."
+            )
+        return found[0]
+
+    def _assignments(self, left: dict[str, int]) -> Iterator[tuple[str, ...]]:
+        """Yield the assignments that differ by more than equivalent sites."""
+        symbols = sorted(left, key=SYMBOLS.index)
+        before = {  # the preceding equivalent site, which must hold no heavier element
+            b: a for group in self.equivalent_site_indices for a, b in itertools.pairwise(group)
+        }
+        chosen: list[str] = []
+
+        def place(site: int) -> Iterator[tuple[str, ...]]:
+            if site == self.n_sites:
+                yield tuple(chosen)
+                return
+            multiplicity = self.multiplicities[site]
+            lowest = symbols.index(chosen[before[site]]) if site in before else 0
+            for symbol in symbols[lowest:]:
+                if left[symbol] >= multiplicity:
+                    left[symbol] -= multiplicity
+                    chosen.append(symbol)
+                    yield from place(site + 1)
+                    chosen.pop()
+                    left[symbol] += multiplicity
+
+        return place(0)
+
+    def assign_all(self, compositions: Compositions) -> NDArray[np.intp]:
+        """Assign many formulas at once.
+
+        Parameters
+        ----------
+        compositions : Compositions of length n_samples
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_sites)
+            Atomic numbers in the order of ``sites``.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`assign`, with the row.
+        """
+        n_samples, n_sites = len(compositions), self.n_sites
+        assigned = np.zeros((n_samples, n_sites), dtype=np.intp)
+        done = np.zeros(n_samples, dtype=bool)
+        # The common case, one element for each site, is a sort by amount, then by weight.
+        simple = np.flatnonzero(np.diff(compositions.starts) == n_sites)
+        if len(simple) and self._sorts:
+            entries = compositions.starts[simple, None] + np.arange(n_sites)
+            numbers = compositions.atomic_numbers[entries]  # (n_simple, n_sites)
+            amounts = np.round(
+                compositions.fractions[entries] * sum(self.multiplicities), decimals=9
+            )
+            order = np.lexsort((numbers, amounts))
+            sites = np.argsort(self.multiplicities, kind="stable")
+            fits = np.all(
+                np.take_along_axis(amounts, order, axis=1)
+                == np.asarray(self.multiplicities)[sites],
+                axis=1,
+            )
+            assigned[simple[:, None], sites] = np.take_along_axis(numbers, order, axis=1)
+            done[simple] = fits
+        for row in np.flatnonzero(~done).tolist():
+            try:
+                elements = self.assign(compositions[row])
+            except ValueError as error:
+                raise ValueError(f"Row {row}: {error}") from None
+            assigned[row] = [SYMBOLS.index(symbol) + 1 for symbol in elements]
+        return assigned
+
+    @property
+    def _sorts(self) -> bool:
+        """Whether sites of equal multiplicity are all equivalent."""
+        alike: dict[int, set[int]] = {}
+        for site, multiplicity in enumerate(self.multiplicities):
+            alike.setdefault(multiplicity, set()).add(site)
+        groups = [set(group) for group in self.equivalent_site_indices]
+        return all(len(sites) == 1 or sites in groups for sites in alike.values())
+
+
+def site_names(prototype: Prototype, names: Iterable[Any]) -> list[str]:
+    """Name a column for each site and each of ``names``: ``A_mode1``, ``A_mode2``, …"""
+    return [f"{site}_{name}" for site in prototype.sites for name in names]

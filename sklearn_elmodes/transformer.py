@@ -1,0 +1,451 @@
+"""Compositions to features: the modes of the elements, site by site or pooled."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from importlib.resources import files
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _check_feature_names_in,
+    check_is_fitted,
+)
+
+from sklearn_elmodes.autoencoder import ElementAutoencoder, mode_names
+from sklearn_elmodes.elements import ATOMIC_NUMBERS, PROPERTY_TABLES, SYMBOLS, property_table
+from sklearn_elmodes.formulas import Compositions, parse_composition, parse_formulas
+from sklearn_elmodes.prototypes import Prototype, site_names
+
+DEFAULT_N_COMPONENTS = 12
+_STATISTICS = ("mean", "std", "min", "max")
+_POOLED_ROWS = 2048  # rows pooled together
+
+
+class ElementalModeTransformer(TransformerMixin, BaseEstimator):
+    """Turn compositions into features made of elemental modes.
+
+    The modes come from an :class:`ElementAutoencoder` over a table of element
+    properties. Fitting never looks at y, and takes from X only its layout: it
+    builds the table of modes and makes sure that every element in X has some.
+    For a named table and the default settings the modes ship with the package,
+    so that fitting is instant; other settings train an auto-encoder, which
+    takes seconds and is repeated for every fold unless the pipeline has a
+    ``memory``.
+
+    Parameters
+    ----------
+    n_components : int, default=12
+        Number of modes of an element.
+    properties : {"extended", "herr2019"} or DataFrame, default="extended"
+        What is known of the elements: a named table, see
+        :func:`~sklearn_elmodes.elements.property_table`, or a frame of your own
+        indexed by element symbol, with NaN where a value is unknown.
+    prototype : str or Prototype, default=None
+        Structure whose sites make the features, such as ``"ABC2D6"``; see
+        :class:`Prototype`. None pools the modes over the composition.
+    handle_unknown : {"error", "nan"}, default="error"
+        What to do with a row whose element has no modes: raise an error that
+        names it, or return NaN in all features of that row.
+    dtype : {"float32", "float64"}, default="float32"
+        Type of the output. A network trains in float32 twice as fast.
+    autoencoder : ElementAutoencoder, default=None
+        Settings for the auto-encoder, apart from its ``n_components``; None
+        takes its defaults with ``random_state=0``.
+
+    Attributes
+    ----------
+    modes_ : DataFrame of shape (n_elements, n_components)
+        Modes by element symbol.
+    autoencoder_ : ElementAutoencoder or None
+        The auto-encoder that was trained, or None for modes that ship.
+    prototype_ : Prototype or None
+    n_features_in_ : int
+        Number of columns of the X seen in ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if X was a frame.
+
+    See Also
+    --------
+    FormationEnergyRegressor : A network for such features.
+
+    Notes
+    -----
+    Without a prototype the features are statistics of the modes over the atoms
+    of a formula unit, with the atomic fractions as weights: mean, standard
+    deviation, smallest and largest value of each mode, and the covariance of
+    each pair of modes. To second order in the
+    modes the energy of a mixture depends on mean and covariance alone, as
+    Pauling's energy of a bond depends on the squared difference in
+    electronegativity. Stoichiometry itself adds the number of elements and the
+    2-norm, 3-norm and maximum of the atomic fractions [1]_.
+
+    A site may hold a mixture, ``"Na0.5K0.5"``: its modes are the mean of those
+    of its elements (the virtual-crystal approximation).
+
+    References
+    ----------
+    .. [1] L. Ward, A. Agrawal, A. Choudhary, C. Wolverton, "A general-purpose
+       machine learning framework for predicting properties of inorganic
+       materials", npj Comput. Mater. 2, 16028 (2016).
+
+    Examples
+    --------
+    >>> from sklearn_elmodes import ElementalModeTransformer
+    >>> ElementalModeTransformer(n_components=12).fit_transform(["NaCl", "Ca(OH)2"]).shape
+    (2, 118)
+    >>> sites = ElementalModeTransformer(prototype="ABC2D6")
+    >>> X = sites.fit_transform(["K2NaAlF6"])
+    >>> X.shape
+    (1, 48)
+    >>> sites.get_feature_names_out()[[0, 12, 47]].tolist()
+    ['A_mode1', 'B_mode1', 'D_mode12']
+    >>> bool((X == sites.transform([["Na", "Al", "K", "F"]])).all())
+    True
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "properties": [StrOptions(set(PROPERTY_TABLES)), pd.DataFrame],
+        "prototype": [str, Prototype, None],
+        "handle_unknown": [StrOptions({"error", "nan"})],
+        "dtype": [StrOptions({"float32", "float64"})],
+        "autoencoder": [ElementAutoencoder, None],
+    }
+
+    def __init__(
+        self,
+        n_components: int = DEFAULT_N_COMPONENTS,
+        *,
+        properties: Any = "extended",
+        prototype: Any = None,
+        handle_unknown: str = "error",
+        dtype: str = "float32",
+        autoencoder: ElementAutoencoder | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.properties = properties
+        self.prototype = prototype
+        self.handle_unknown = handle_unknown
+        self.dtype = dtype
+        self.autoencoder = autoencoder
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any = None) -> ElementalModeTransformer:
+        """Build the table of modes, and check that X can be read with it.
+
+        Parameters
+        ----------
+        X : sequence of shape (n_samples,), (n_samples, 1) or (n_samples, n_sites)
+            Formula strings, ``{symbol: amount}`` mappings or pymatgen
+            ``Composition`` objects; or, with a prototype, what sits on each
+            site: symbols, atomic numbers or mixtures such as ``"Na0.5K0.5"``.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a row cannot be read, does not fit the prototype, or contains an
+            element without modes and ``handle_unknown="error"``.
+        """
+        self._set_modes()
+        X = self._as_read(X, reset=True)
+        self._features(X)
+        return self
+
+    def transform(self, X: Any) -> NDArray[Any]:
+        """Return the features of each row.
+
+        Parameters
+        ----------
+        X : sequence of shape (n_samples,), (n_samples, 1) or (n_samples, n_sites)
+            As in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        return self._features(self._as_read(X, reset=False))
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit_transform(self, X: Any, y: Any = None) -> NDArray[Any]:
+        """Fit and return the features of each row, reading X once.
+
+        Parameters and errors are those of ``fit``.
+        """
+        self._set_modes()
+        return self._features(self._as_read(X, reset=True))
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Return the names of the features.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of str
+            ``A_mode1``, ``A_mode2``, … for sites; ``mean_mode1``, …,
+            ``covariance_mode1_mode2``, …, ``n_elements``, … for pooled modes.
+        """
+        check_is_fitted(self)
+        _check_feature_names_in(self, input_features, generate_names=False)
+        modes = mode_names(self.modes_.shape[1])
+        if self.prototype_ is not None:
+            return np.array(site_names(self.prototype_, modes), dtype=object)
+        names = [f"{statistic}_{mode}" for statistic in _STATISTICS for mode in modes]
+        first, second = np.triu_indices(len(modes), k=1)
+        names += [f"covariance_{modes[i]}_{modes[j]}" for i, j in zip(first, second, strict=True)]
+        names += ["n_elements", "fraction_norm2", "fraction_norm3", "fraction_max"]
+        return np.array(names, dtype=object)
+
+    def _set_modes(self) -> None:
+        self.autoencoder_ = None
+        named = isinstance(self.properties, str)
+        if named and self.autoencoder is None and self.n_components == DEFAULT_N_COMPONENTS:
+            modes = shipped_modes(self.properties)
+        else:
+            table = property_table(self.properties) if named else self.properties
+            modes, self.autoencoder_ = learn_modes(table, self.n_components, self.autoencoder)
+        self._set_mode_table(modes.index.tolist(), modes.to_numpy())
+
+    def _set_mode_table(self, symbols: list[str], modes: NDArray[np.float64]) -> None:
+        """Set what is fitted, all of which follows from parameters and modes."""
+        self.prototype_ = None if self.prototype is None else Prototype.of(self.prototype)
+        self.modes_ = pd.DataFrame(
+            modes, index=pd.Index(symbols, name="symbol"), columns=mode_names(self.n_components)
+        )
+        # Row Z holds the modes of atomic number Z; NaN where there are none.
+        by_number = np.full((len(SYMBOLS) + 1, self.modes_.shape[1]), np.nan)
+        by_number[[ATOMIC_NUMBERS[symbol] for symbol in symbols]] = modes
+        self._modes_by_number = by_number
+
+    def _as_read(self, X: Any, *, reset: bool) -> Compositions | tuple[NDArray[np.intp], list[Any]]:
+        """Read X into compositions, or into sites and what they hold.
+
+        The number and names of the columns are recorded or checked on the way.
+        """
+        _check_feature_names(self, X, reset=reset)
+        n_columns = _n_columns(X)
+        if reset:
+            self.n_features_in_ = n_columns
+        if self.prototype_ is None:
+            return parse_formulas(X)
+        if n_columns == 1:
+            numbers = self.prototype_.assign_all(parse_formulas(X))
+            return numbers, list(range(len(SYMBOLS) + 1))
+        if n_columns != self.prototype_.n_sites:
+            raise ValueError(
+                f"X has {n_columns} columns; the prototype {self.prototype_.formula} has the "
+                f"{self.prototype_.n_sites} sites {', '.join(self.prototype_.sites)}. Pass one "
+                "column of formulas, or one column for each site."
+            )
+        return _factorize_sites(X)
+
+    def _features(self, read: Compositions | tuple[NDArray[np.intp], list[Any]]) -> NDArray[Any]:
+        if isinstance(read, Compositions):
+            return self._pooled(read)
+        return self._by_site(*read)
+
+    def _by_site(self, sites: NDArray[np.intp], species: list[Any]) -> NDArray[Any]:
+        """Look up the modes of what sits on each site."""
+        modes = np.empty((len(species), self._modes_by_number.shape[1]), dtype=self.dtype)
+        used = np.zeros(len(species), dtype=bool)
+        used[sites.ravel()] = True
+        modes[~used] = np.nan
+        for index in np.flatnonzero(used).tolist():
+            try:
+                modes[index] = self._species_modes(species[index])
+            except ValueError as error:
+                row, column = np.argwhere(sites == index)[0].tolist()
+                site = self.prototype_.sites[column]  # type: ignore[union-attr]
+                raise ValueError(f"Row {row}, site {site}: {error}") from None
+        features = modes[sites]  # (n_samples, n_sites, n_components)
+        if np.isnan(modes[used]).any():
+            features[np.isnan(features).any(axis=(1, 2))] = np.nan
+        return features.reshape(len(sites), -1)
+
+    def _species_modes(self, species: Any) -> NDArray[np.float64]:
+        """Return the modes of a symbol, an atomic number or a mixture."""
+        if isinstance(species, (int, float, np.integer, np.floating)):
+            number = 0 if isinstance(species, bool) or species != species else int(species)
+            if number != species or not 1 <= number <= len(SYMBOLS):
+                raise ValueError(f"{species!r} is no atomic number (1 to {len(SYMBOLS)}).")
+            amounts = {SYMBOLS[number - 1]: 1.0}
+        else:
+            amounts = parse_composition(species)
+        numbers = [ATOMIC_NUMBERS[symbol] for symbol in amounts]
+        weights = np.fromiter(amounts.values(), dtype=float)
+        modes = self._modes_by_number[numbers]
+        if self.handle_unknown == "error" and np.isnan(modes).any():
+            raise ValueError(
+                self._no_modes(SYMBOLS[numbers[int(np.isnan(modes).any(axis=1).argmax())] - 1])
+            )
+        return weights / weights.sum() @ modes
+
+    def _pooled(self, compositions: Compositions) -> NDArray[Any]:
+        """Compute the statistics of the modes over each composition."""
+        by_number = self._modes_by_number
+        unknown = np.isnan(by_number[:, 0])[compositions.atomic_numbers]
+        if self.handle_unknown == "error" and unknown.any():
+            entry = int(unknown.argmax())
+            row = int(compositions.rows[entry])
+            symbol = SYMBOLS[compositions.atomic_numbers[entry] - 1]
+            formula = " ".join(f"{s}{a:g}" for s, a in compositions[row].items())
+            raise ValueError(f"Row {row} ({formula}): {self._no_modes(symbol)}")
+        if not len(compositions):
+            raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
+        first, second = np.triu_indices(by_number.shape[1], k=1)
+        moments = np.hstack([by_number, by_number**2, by_number[:, first] * by_number[:, second]])
+        blocks = [
+            self._pool_block(compositions.part(start, start + _POOLED_ROWS), by_number, moments)
+            for start in range(0, len(compositions), _POOLED_ROWS)
+        ]
+        features = np.concatenate(blocks)
+        if unknown.any():
+            features[compositions.rows[unknown]] = np.nan
+        return features
+
+    def _pool_block(
+        self,
+        compositions: Compositions,
+        by_number: NDArray[np.float64],
+        moments: NDArray[np.float64],
+    ) -> NDArray[Any]:
+        """Pool the modes of so few rows that everything stays in the cache."""
+        starts, n_modes = compositions.starts[:-1], by_number.shape[1]
+        first, second = np.triu_indices(n_modes, k=1)
+        fraction = compositions.fractions
+        modes = by_number[compositions.atomic_numbers].astype(self.dtype)  # (n_entries, n_modes)
+
+        # Means of the modes and of their products, in double precision: a
+        # covariance is a small difference between them.
+        weights = csr_array(
+            (fraction, compositions.atomic_numbers, compositions.starts),
+            shape=(len(compositions), len(moments)),
+        )
+        mean, square, product = np.split(weights @ moments, [n_modes, 2 * n_modes], axis=1)
+        features = [
+            mean,
+            np.sqrt(np.maximum(square - mean**2, 0.0)),
+            np.minimum.reduceat(modes, starts, axis=0),
+            np.maximum.reduceat(modes, starts, axis=0),
+            product - mean[:, first] * mean[:, second],
+            np.diff(compositions.starts)[:, None],
+            np.add.reduceat(fraction**2, starts)[:, None] ** (1 / 2),
+            np.add.reduceat(fraction**3, starts)[:, None] ** (1 / 3),
+            np.maximum.reduceat(fraction, starts)[:, None],
+        ]
+        return np.concatenate(features, axis=1, dtype=self.dtype, casting="same_kind")
+
+    def _no_modes(self, symbol: str) -> str:
+        named = isinstance(self.properties, str)
+        table = f"property table {self.properties!r}" if named else "DataFrame of properties"
+        return (
+            f"no modes for the element {symbol}, which the {table} lacks. Use a table that has "
+            'it, or handle_unknown="nan".'
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = True
+        tags.input_tags.string = True
+        tags.requires_fit = True
+        return tags
+
+
+def learn_modes(
+    table: pd.DataFrame, n_components: int, autoencoder: ElementAutoencoder | None = None
+) -> tuple[pd.DataFrame, ElementAutoencoder]:
+    """Train an auto-encoder on a property table indexed by element symbol.
+
+    Returns
+    -------
+    modes : DataFrame of shape (n_elements, n_components)
+    autoencoder : ElementAutoencoder
+        The trained one; that given is left as it is.
+    """
+    from sklearn.base import clone
+
+    unknown = [symbol for symbol in table.index if symbol not in ATOMIC_NUMBERS]
+    if unknown:
+        raise ValueError(
+            f"properties must be indexed by element symbol; {unknown[0]!r} is none."
+        )
+    if table.index.has_duplicates:
+        twice = table.index[table.index.duplicated()][0]
+        raise ValueError(f"properties has several rows for the element {twice}.")
+    autoencoder = ElementAutoencoder(random_state=0) if autoencoder is None else clone(autoencoder)
+    autoencoder.set_params(n_components=n_components)
+    modes = autoencoder.set_output(transform="default").fit_transform(table)
+    return pd.DataFrame(modes, index=table.index, columns=mode_names(n_components)), autoencoder
+
+
+def shipped_modes(properties: str) -> pd.DataFrame:
+    """Read the modes of a named property table that ship with the package."""
+    path = files("sklearn_elmodes.tables").joinpath(f"modes_{properties}.csv")
+    with path.open(encoding="utf-8") as file:
+        return pd.read_csv(file, index_col="symbol", keep_default_na=False, na_values=[""])
+
+
+def _n_columns(X: Any) -> int:
+    shape = getattr(X, "shape", None)
+    if shape is not None:
+        return 1 if len(shape) < 2 else int(shape[1])
+    first = next(iter(X), None) if isinstance(X, (list, tuple)) else None
+    return len(first) if isinstance(first, (list, tuple, np.ndarray)) else 1
+
+
+def _factorize_sites(X: Any) -> tuple[NDArray[np.intp], list[Any]]:
+    """Number the distinct entries of a matrix of species.
+
+    Returns
+    -------
+    sites : ndarray of shape (n_samples, n_sites)
+        Index of each entry in ``species``.
+    species : list
+        The distinct entries.
+    """
+    if hasattr(X, "to_numpy"):
+        X = X.to_numpy()
+    elif not isinstance(X, np.ndarray):
+        widths = {len(row) for row in X}
+        if len(widths) > 1:
+            expected = len(X[0])
+            row = next(i for i, entries in enumerate(X) if len(entries) != expected)
+            raise ValueError(f"Row {row} has {len(X[row])} sites where row 0 has {expected}.")
+        X = np.array(X, dtype=object)
+    if X.ndim != 2:
+        raise ValueError(f"Expected an array of shape (n_samples, n_sites), got {X.shape}.")
+    flat = np.ascontiguousarray(X).reshape(-1)
+    if flat.dtype.kind in "iu" and flat.size and 0 <= flat.min() and flat.max() < 1024:
+        return X.astype(np.intp, copy=False), list(range(int(flat.max()) + 1))
+    if flat.dtype.kind == "U" and flat.dtype.itemsize == 8:  # symbols of two characters
+        codes, distinct = pd.factorize(flat.view(np.uint64))
+        return codes.reshape(X.shape), distinct.view(flat.dtype).tolist()
+    numbers: defaultdict[Any, int] = defaultdict(itertools.count().__next__)
+    try:
+        codes = np.fromiter(map(numbers.__getitem__, flat.tolist()), dtype=np.intp, count=flat.size)
+    except TypeError:
+        raise ValueError(
+            "With a prototype, every entry of X must be a symbol, an atomic number or a mixture "
+            'such as "Na0.5K0.5".'
+        ) from None
+    return codes.reshape(X.shape), list(numbers)
