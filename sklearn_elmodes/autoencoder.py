@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
@@ -13,7 +15,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 from tqdm import tqdm
 
-_ACTIVATIONS = {"tanh": np.tanh, "relu": lambda x: np.maximum(x, 0.0)}
+_ACTIVATIONS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+    "tanh": np.tanh,
+    "relu": lambda x: np.maximum(x, 0.0),
+}
 
 Layers = list[tuple[NDArray[np.float64], NDArray[np.float64]]]
 
@@ -34,17 +39,18 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    n_components : int, default=8
+    n_components : int, default=12
         Number of modes.
     hidden_layer_sizes : tuple of int, default=(128, 128)
         Widths of the encoder's hidden layers; the decoder mirrors them.
     activation : {"tanh", "relu"}, default="tanh"
         Non-linearity of the hidden layers.
-    alpha : float, default=1e-6
-        Strength of the L2 penalty on the weights.
+    alpha : float, default=1e-4
+        Strength of the L2 penalty on the weights. It keeps the modes smooth: more
+        of it makes better features and worse reconstructions.
     learning_rate_init : float, default=0.003
         Largest step size of Adam; it follows a half cosine down to zero.
-    max_iter : int, default=1500
+    max_iter : int, default=300
         Number of passes over the data, each one step.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights.
@@ -100,13 +106,13 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        n_components: int = 8,
+        n_components: int = 12,
         *,
         hidden_layer_sizes: tuple[int, ...] = (128, 128),
         activation: str = "tanh",
-        alpha: float = 1e-6,
+        alpha: float = 1e-4,
         learning_rate_init: float = 0.003,
-        max_iter: int = 1500,
+        max_iter: int = 300,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -156,7 +162,9 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
         encoder = _initial_layers(widths, random_state)
         encoder[0][0][X.shape[1] :] = 0.0  # gaps start without an influence
         decoder = _initial_layers([*widths[:0:-1], X.shape[1]], random_state)
-        encoder, decoder, self.loss_curve_ = self._train(encoder, decoder, inputs, standardised, known)
+        encoder, decoder, self.loss_curve_ = self._train(
+            encoder, decoder, inputs, standardised, known
+        )
         self.n_iter_ = len(self.loss_curve_)
         code = _forward(encoder, inputs, self.activation)
         self.encoder_, self.decoder_ = _canonical(encoder, decoder, code, standardised)
@@ -201,7 +209,7 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
         return _forward(self.decoder_, modes, self.activation) * self.scale_ + self.mean_
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Return the names of the modes: mode1, mode2, …
+        """Return the names of the modes: mode1, mode2, ….
 
         Parameters
         ----------
@@ -213,9 +221,7 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
         return np.array(mode_names(self.decoder_[0][0].shape[0]), dtype=object)
 
     def _validate(self, X: Any, *, reset: bool) -> NDArray[np.float64]:
-        X = validate_data(
-            self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan"
-        )
+        X = validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
         empty = np.flatnonzero(np.isnan(X).all(axis=1))
         if len(empty):
             raise ValueError(f"Row {empty[0]} of X has no known property: every value is NaN.")
@@ -278,7 +284,7 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
 
 
 def mode_names(n_components: int) -> list[str]:
-    """Return the column names of modes: mode1, mode2, …"""
+    """Return the column names of modes: mode1, mode2, …."""
     return [f"mode{number}" for number in range(1, n_components + 1)]
 
 
@@ -286,7 +292,7 @@ def _initial_layers(widths: list[int], random_state: np.random.RandomState) -> L
     """Draw Glorot-uniform weights, as scikit-learn's networks do."""
     return [
         (random_state.uniform(-1, 1, (n_in, n_out)) * np.sqrt(6 / (n_in + n_out)), np.zeros(n_out))
-        for n_in, n_out in zip(widths, widths[1:], strict=False)
+        for n_in, n_out in itertools.pairwise(widths)
     ]
 
 

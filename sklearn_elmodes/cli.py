@@ -12,7 +12,7 @@ from sklearn_elmodes import __version__
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
-    """Formation energies from chemical formulas, with elemental modes."""
+    """Predict formation energies from chemical formulas, with elemental modes."""
 
 
 @main.command()

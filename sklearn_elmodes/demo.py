@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from tqdm import tqdm
 
+from sklearn_elmodes.autoencoder import ElementAutoencoder
 from sklearn_elmodes.datasets import load_expt_formation_enthalpies
 from sklearn_elmodes.elements import HERR2019_COLUMNS, property_table
 from sklearn_elmodes.formulas import element_fractions
@@ -56,9 +58,8 @@ def _modes(output: Path, quick: bool, say: Callable[[str], Any]) -> None:
     table = property_table("extended")
     say(f"1. Modes. {table.shape[1]} properties of {len(table)} elements, compressed by an")
     say(f"   auto-encoder into {DEFAULT_N_COMPONENTS} numbers for each element.")
-    from sklearn_elmodes.autoencoder import ElementAutoencoder
-
-    settings = ElementAutoencoder(random_state=0, verbose=1, max_iter=200 if quick else 1500)
+    settings = ElementAutoencoder(random_state=0, max_iter=100 if quick else 300)
+    settings.set_params(verbose=int(sys.stderr.isatty()))
     modes, autoencoder = learn_modes(table, DEFAULT_N_COMPONENTS, settings)
     modes.to_csv(output / "modes.csv", float_format="%.6g")
     restored = autoencoder.inverse_transform(modes.to_numpy())
@@ -71,7 +72,7 @@ def _modes(output: Path, quick: bool, say: Callable[[str], Any]) -> None:
     say(f"   For {_share_of_neighbours(modes):.0%} of the elements the nearest one in the modes is")
     say("   a neighbour in the periodic table: same group, or next to it in the period.")
     say(f"   Nearest to chlorine: {', '.join(_nearest(modes, 'Cl')[:3])}.")
-    figure = PeriodicTableDisplay(modes["mode1"].to_dict(), label="mode 1").plot().figure_
+    figure = PeriodicTableDisplay(dict(modes["mode1"]), label="mode 1").plot().figure_
     _save(figure, output / "periodic_table.png")
     _save(ModeMapDisplay(modes).plot().figure_, output / "mode_map.png")
 
@@ -91,9 +92,7 @@ def _share_of_neighbours(modes: pd.DataFrame) -> float:
     return float(np.mean([adjacent(symbol, _nearest(modes, symbol)[0]) for symbol in modes.index]))
 
 
-def _measured_enthalpies(
-    output: Path, folds: int, quick: bool, say: Callable[[str], Any]
-) -> None:
+def _measured_enthalpies(output: Path, folds: int, quick: bool, say: Callable[[str], Any]) -> None:
     X, y = load_expt_formation_enthalpies(return_X_y=True)
     say(f"\n2. Measured formation enthalpies of {len(y):,} compounds, {folds} folds.")
     settings: dict[str, Any] = {"random_state": 0}
@@ -140,7 +139,9 @@ def _cross_validate(
 ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Predict every row by models that did not see it: mean and, if any, spread."""
     predictions = {name: (np.empty(len(y)), np.zeros(len(y))) for name in models}
-    with tqdm(total=folds.get_n_splits() * len(models), desc="   Training", unit="fit") as bar:
+    with tqdm(
+        total=folds.get_n_splits() * len(models), desc="Training", unit="fit", disable=None
+    ) as bar:
         for train, test in folds.split(X):
             for name, model in models.items():
                 energy, spread = predictions[name]

@@ -147,12 +147,12 @@ def parse_formula(
         for symbol, amount in group.items():
             amounts[symbol] = amounts.get(symbol, 0.0) + coefficient * amount
 
-    def amount_after(end: int) -> tuple[float, int]:
+    def amount_after(end: int, *, coefficient: bool = False) -> tuple[float, int]:
         number = _TOKEN.match(text, end)
         if number is None or number.lastgroup != "number":
             return 1.0, end
         stop = number.end()
-        if water and number.start() < water.start() < stop:
+        if water and not coefficient and end < water.start() < stop:
             stop = water.start()
         value = float(text[end:stop])
         if not 0.0 < value < math.inf:
@@ -189,7 +189,7 @@ def parse_formula(
             for symbol, inner_amount in inner.items():
                 group[symbol] = group.get(symbol, 0.0) + amount * inner_amount
         elif token and not group and not outer and not has_coefficient:
-            coefficient, position = amount_after(position)
+            coefficient, position = amount_after(position, coefficient=True)
             has_coefficient = True
             if parts == 1 and not any(dot in text for dot in _DOTS + "."):
                 raise fail("a formula cannot begin with a number", 0)
@@ -210,7 +210,9 @@ def parse_formula(
 def _joins(text: str, position: int, water: re.Match[str] | None) -> bool:
     if water and position == water.start():
         return True
-    return text[position + 1 : position + 2].isalpha() or text[position + 1 : position + 2] in _CLOSING
+    return (
+        text[position + 1 : position + 2].isalpha() or text[position + 1 : position + 2] in _CLOSING
+    )
 
 
 def _complaint(text: str, position: int) -> str:
@@ -337,7 +339,9 @@ def parse_formulas(
         rows = np.concatenate([rows, np.array(slow_rows, dtype=np.intp)])
         order = np.argsort(rows, kind="stable")
         rows = rows[order]
-        atomic_numbers = np.concatenate([atomic_numbers, np.array(slow_numbers, dtype=np.intp)])[order]
+        atomic_numbers = np.concatenate([atomic_numbers, np.array(slow_numbers, dtype=np.intp)])[
+            order
+        ]
         amounts = np.concatenate([amounts, np.array(slow_amounts)])[order]
     starts = np.searchsorted(rows, np.arange(n_samples + 1))
     return Compositions(starts, atomic_numbers, amounts)
@@ -391,7 +395,9 @@ def as_column(X: Any) -> list[Any]:
     column = list(X)
     if any(isinstance(item, (list, tuple, np.ndarray)) for item in column):
         # A nested list is a matrix; NumPy would split mappings, so unwrap by hand.
-        if any(not isinstance(item, (list, tuple, np.ndarray)) or len(item) != 1 for item in column):
+        if any(
+            not isinstance(item, (list, tuple, np.ndarray)) or len(item) != 1 for item in column
+        ):
             raise ValueError(
                 "Expected one column of formulas, got rows of several values. "
                 "Species per site need a prototype."

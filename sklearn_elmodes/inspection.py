@@ -134,13 +134,14 @@ class PeriodicTableDisplay:
         if ax is None:
             _, ax = plt.subplots(figsize=(11, 6), layout="constrained")
         norm = mpl.colors.Normalize(min(known.values()), max(known.values()))
-        mapper = mpl.cm.ScalarMappable(norm, cmap)
+        colours = mpl.colormaps[cmap]
+        mapper = mpl.cm.ScalarMappable(norm, colours)
         self.cells_, self.text_ = {}, {}
         for symbol in SYMBOLS:
             row, column = table_position(symbol)
             if symbol in known:
-                colour = mapper.to_rgba(known[symbol])
-                style = {"facecolor": colour, "edgecolor": "white"}
+                colour = colours(norm(known[symbol]))
+                style: dict[str, Any] = {"facecolor": colour, "edgecolor": "white"}
                 dark = np.dot(colour[:3], (0.299, 0.587, 0.114)) < 0.5
             else:
                 style = {"facecolor": "white", "edgecolor": "0.75", "hatch": "////"}

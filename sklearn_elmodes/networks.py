@@ -73,6 +73,8 @@ class SiteNetwork(nn.Module):
     dtype : torch.dtype
     """
 
+    permutations: Tensor
+
     def __init__(
         self,
         n_members: int,
@@ -128,7 +130,9 @@ class SiteNetwork(nn.Module):
         if self.training:
             drawn = torch.randint(len(self.permutations), sites.shape[:2], device=sites.device)
             return self._join(codes, sites.gather(2, self.permutations[drawn]))
-        return torch.stack([self._join(codes, sites[..., order]) for order in self.permutations]).mean(0)
+        return torch.stack(
+            [self._join(codes, sites[..., order]) for order in self.permutations]
+        ).mean(0)
 
     def _join(self, codes: Tensor, sites: Tensor) -> Tensor:
         n_members, n_rows, n_sites = sites.shape

@@ -66,20 +66,25 @@ def save_model(pipeline: Pipeline, path: str | os.PathLike[str], *, card: str = 
 
     check_is_fitted(pipeline)
     arrays: Arrays = {}
-    steps = []
+    steps: list[State] = []
     for name, step in pipeline.steps:
         kind = type(step).__name__
-        if kind not in _WRITERS or type(step) is not _CLASSES[kind]:
+        if type(step) not in _WRITERS:
             raise ValueError(
-                f"Step {name!r} is a {kind}; a model file holds only {', '.join(_CLASSES)}."
+                f"Step {name!r} is a {kind}; a model file holds only {', '.join(_READERS)}."
             )
-        state, step_arrays = _WRITERS[kind](step)
+        state, step_arrays = _WRITERS[type(step)](step)
         state["n_features_in"] = step.n_features_in_
         if hasattr(step, "feature_names_in_"):
             state["feature_names_in"] = step.feature_names_in_.tolist()
         steps.append({"name": name, "class": kind, **state})
         arrays |= {f"{name}.{key}": np.ascontiguousarray(a) for key, a in step_arrays.items()}
-    header = {"schema_version": SCHEMA_VERSION, "version": __version__, "steps": steps, "card": card}
+    header = {
+        "schema_version": SCHEMA_VERSION,
+        "version": __version__,
+        "steps": steps,
+        "card": card,
+    }
     try:
         text = json.dumps(header, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -287,15 +292,10 @@ def _read_regressor(step: State, arrays: Arrays) -> FormationEnergyRegressor:
     return regressor
 
 
-_CLASSES: dict[str, type] = {
-    "ElementalModeTransformer": ElementalModeTransformer,
-    "StandardScaler": StandardScaler,
-    "FormationEnergyRegressor": FormationEnergyRegressor,
-}
-_WRITERS: dict[str, Callable[[Any], tuple[State, Arrays]]] = {
-    "ElementalModeTransformer": _write_transformer,
-    "StandardScaler": _write_scaler,
-    "FormationEnergyRegressor": _write_regressor,
+_WRITERS: dict[type, Callable[[Any], tuple[State, Arrays]]] = {
+    ElementalModeTransformer: _write_transformer,
+    StandardScaler: _write_scaler,
+    FormationEnergyRegressor: _write_regressor,
 }
 _READERS: dict[str, Callable[[State, Arrays], Any]] = {
     "ElementalModeTransformer": _read_transformer,

@@ -23,7 +23,6 @@ _KNOWN: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     "rock-salt": ("AB", (("A", "B"),)),
 }
 _SITE = re.compile(r"([A-Z])([0-9]*)")
-_MAX_SITES = 26
 _TOLERANCE = 1e-6  # relative, for amounts such as 0.3333333
 
 
@@ -114,9 +113,7 @@ class Prototype:
     @property
     def equivalent_site_indices(self) -> tuple[tuple[int, ...], ...]:
         """Equivalent sites as column indices, each group in increasing order."""
-        return tuple(
-            tuple(sorted(map(self.sites.index, group))) for group in self.equivalent_sites
-        )
+        return tuple(tuple(sorted(map(self.sites.index, group))) for group in self.equivalent_sites)
 
     def __repr__(self) -> str:
         return f"Prototype({self.formula!r}, equivalent_sites={self.equivalent_sites!r})"
@@ -166,10 +163,13 @@ class Prototype:
         if not found:
             raise ValueError(f"{shown} does not fit the prototype {self.formula}.")
         if len(found) > 1:
-            first, second = ("".join(f" {s}={e}" for s, e in zip(self.sites, a)) for a in found)
+            first, second = (
+                " ".join(map("=".join, zip(self.sites, elements, strict=True)))
+                for elements in found
+            )
             raise ValueError(
                 f"{shown} fits the prototype {self.formula} in several ways "
-                f"({first.strip()} or {second.strip()}): pass the element of each site instead, "
+                f"({first} or {second}): pass the element of each site instead, "
                 f"in the order {', '.join(self.sites)}, or declare equivalent_sites."
             )
         return found[0]
@@ -254,5 +254,5 @@ class Prototype:
 
 
 def site_names(prototype: Prototype, names: Iterable[Any]) -> list[str]:
-    """Name a column for each site and each of ``names``: ``A_mode1``, ``A_mode2``, …"""
+    """Name a column for each site and each of ``names``: ``A_mode1``, ``A_mode2``, …."""
     return [f"{site}_{name}" for site in prototype.sites for name in names]

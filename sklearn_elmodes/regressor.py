@@ -59,7 +59,7 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         training (one cycle).
     batch_size : int, default=256
         Rows for one step.
-    max_iter : int, default=100
+    max_iter : int, default=150
         Number of passes over the data.
     early_stopping : bool, default=False
         Hold out a part of the data, stop when its error no longer falls and
@@ -147,7 +147,7 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         alpha: float = 0.01,
         learning_rate_init: float = 0.005,
         batch_size: int = 256,
-        max_iter: int = 100,
+        max_iter: int = 150,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 20,

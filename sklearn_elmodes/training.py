@@ -23,7 +23,7 @@ Batch = tuple[dict[str, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class SiteDataset(Dataset):
+class SiteDataset(Dataset[Any]):
     """Rows of sites, as indices into the distinct site descriptions.
 
     Attributes
@@ -45,11 +45,11 @@ class SiteDataset(Dataset):
         """Split rows of X, shape (n_samples, n_sites * n_site_features), into sites."""
         blocks = X.reshape(len(X) * n_sites, -1)
         if n_sites == 1:
-            first, inverse = slice(None), np.arange(len(X))
+            first = inverse = np.arange(len(X))
         else:
             first, inverse = distinct_rows(blocks)
         return cls(
-            torch.as_tensor(blocks[first].copy(), device=device),
+            torch.as_tensor(blocks[first], device=device),
             torch.as_tensor(inverse.reshape(len(X), n_sites), device=device),
             None if y is None else torch.as_tensor(y.astype(X.dtype), device=device),
         )
@@ -84,6 +84,8 @@ class EnsembleBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         n_samples, device = len(self.dataset), self.dataset.sites.device
+        targets = self.dataset.targets
+        assert targets is not None, "only data with targets is iterated over"
         if self.shuffle:
             orders = [torch.randperm(n_samples, device=device) for _ in range(self.n_members)]
             order = torch.stack(orders)
@@ -91,10 +93,10 @@ class EnsembleBatches:
             order = torch.arange(n_samples, device=device).expand(self.n_members, -1)
         # Batches of nearly equal size, so that no lone row gets a step of its own.
         for rows in order.tensor_split(self.n_batches, dim=1):
-            yield self.dataset.inputs(rows), self.dataset.targets[rows]
+            yield self.dataset.inputs(rows), targets[rows]
 
 
-class Progress(Callback):  # type: ignore[misc]
+class Progress(Callback):
     """A progress bar over epochs with the mean error of a member."""
 
     def __init__(self, n_members: int, unit_scale: float) -> None:

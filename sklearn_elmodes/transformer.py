@@ -259,6 +259,8 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         return _factorize_sites(X)
 
     def _features(self, read: Compositions | tuple[NDArray[np.intp], list[Any]]) -> NDArray[Any]:
+        if not len(read if isinstance(read, Compositions) else read[0]):
+            raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
         if isinstance(read, Compositions):
             return self._pooled(read)
         return self._by_site(*read)
@@ -309,8 +311,6 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
             symbol = SYMBOLS[compositions.atomic_numbers[entry] - 1]
             formula = " ".join(f"{s}{a:g}" for s, a in compositions[row].items())
             raise ValueError(f"Row {row} ({formula}): {self._no_modes(symbol)}")
-        if not len(compositions):
-            raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
         first, second = np.triu_indices(by_number.shape[1], k=1)
         moments = np.hstack([by_number, by_number**2, by_number[:, first] * by_number[:, second]])
         blocks = [
@@ -340,7 +340,8 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
             (fraction, compositions.atomic_numbers, compositions.starts),
             shape=(len(compositions), len(moments)),
         )
-        mean, square, product = np.split(weights @ moments, [n_modes, 2 * n_modes], axis=1)
+        means = np.asarray(weights @ moments)
+        mean, square, product = np.split(means, [n_modes, 2 * n_modes], axis=1)
         features = [
             mean,
             np.sqrt(np.maximum(square - mean**2, 0.0)),
@@ -386,9 +387,7 @@ def learn_modes(
 
     unknown = [symbol for symbol in table.index if symbol not in ATOMIC_NUMBERS]
     if unknown:
-        raise ValueError(
-            f"properties must be indexed by element symbol; {unknown[0]!r} is none."
-        )
+        raise ValueError(f"properties must be indexed by element symbol; {unknown[0]!r} is none.")
     if table.index.has_duplicates:
         twice = table.index[table.index.duplicated()][0]
         raise ValueError(f"properties has several rows for the element {twice}.")
@@ -400,7 +399,7 @@ def learn_modes(
 
 def shipped_modes(properties: str) -> pd.DataFrame:
     """Read the modes of a named property table that ship with the package."""
-    path = files("sklearn_elmodes.tables").joinpath(f"modes_{properties}.csv")
+    path = files("sklearn_elmodes.pretrained").joinpath(f"modes_{properties}.csv")
     with path.open(encoding="utf-8") as file:
         return pd.read_csv(file, index_col="symbol", keep_default_na=False, na_values=[""])
 
@@ -414,7 +413,7 @@ def _n_columns(X: Any) -> int:
 
 
 def _factorize_sites(X: Any) -> tuple[NDArray[np.intp], list[Any]]:
-    """Number the distinct entries of a matrix of species.
+    """Give numbers to the distinct entries of a matrix of species.
 
     Returns
     -------
@@ -435,7 +434,7 @@ def _factorize_sites(X: Any) -> tuple[NDArray[np.intp], list[Any]]:
     if X.ndim != 2:
         raise ValueError(f"Expected an array of shape (n_samples, n_sites), got {X.shape}.")
     flat = np.ascontiguousarray(X).reshape(-1)
-    if flat.dtype.kind in "iu" and flat.size and 0 <= flat.min() and flat.max() < 1024:
+    if flat.dtype.kind in "iu" and flat.size and flat.min() >= 0 and flat.max() < 1024:
         return X.astype(np.intp, copy=False), list(range(int(flat.max()) + 1))
     if flat.dtype.kind == "U" and flat.dtype.itemsize == 8:  # symbols of two characters
         codes, distinct = pd.factorize(flat.view(np.uint64))

@@ -159,7 +159,9 @@ def test_pipeline_in_a_grid_search_with_two_jobs(enthalpies):
 
 def test_column_transformer_adds_numbers_to_modes(enthalpies):
     X, y = enthalpies
-    frame = pd.DataFrame({"formula": X[:60], "temperature": np.linspace(0, 1, 60)}, index=range(9, 69))
+    frame = pd.DataFrame(
+        {"formula": X[:60], "temperature": np.linspace(0, 1, 60)}, index=range(9, 69)
+    )
     for column in ("formula", ["formula"]):
         features = make_column_transformer(
             (ElementalModeTransformer(), column), remainder="passthrough"

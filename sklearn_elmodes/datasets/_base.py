@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pooch
+import requests
+from filelock import FileLock
 from numpy.typing import NDArray
 from sklearn.datasets import get_data_home
 from sklearn.utils import Bunch
@@ -70,28 +72,36 @@ def fetch_file(
     """
     directory = Path(get_data_home(data_home)) / folder
     path = directory / url.rsplit("/", 1)[-1]
-    if path.exists() and pooch.file_hash(str(path)) == sha256:
+    if _verifies(path, sha256):
         return path
     if not download_if_missing:
         raise OSError(
             f"{path} is missing or does not verify, and download_if_missing=False forbids "
             "to download it."
         )
-    partial = path.with_name(f"{path.name}.part")
-    pooch.get_logger().setLevel("WARNING")
-    try:
-        pooch.retrieve(
-            url,
-            known_hash=f"sha256:{sha256}",
-            fname=path.name,
-            path=directory,
-            downloader=_ResumingDownloader(partial, max_bytes),
-        )
-    except ValueError as error:
+    directory.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        if _verifies(path, sha256):  # another process was faster
+            return path
+        partial = path.with_name(f"{path.name}.part")
+        pooch.get_logger().setLevel("WARNING")
+        try:
+            pooch.retrieve(
+                url,
+                known_hash=f"sha256:{sha256}",
+                fname=path.name,
+                path=directory,
+                downloader=_ResumingDownloader(partial, max_bytes),
+            )
+        except ValueError as error:
+            partial.unlink(missing_ok=True)
+            raise ValueError(f"The download of {url} is not the expected file: {error}") from error
         partial.unlink(missing_ok=True)
-        raise ValueError(f"The download of {url} is not the expected file: {error}") from error
-    partial.unlink(missing_ok=True)
     return path
+
+
+def _verifies(path: Path, sha256: str) -> bool:
+    return path.is_file() and pooch.file_hash(str(path)) == sha256
 
 
 class _ResumingDownloader:
@@ -102,8 +112,6 @@ class _ResumingDownloader:
         self.max_bytes = max_bytes
 
     def __call__(self, url: str, output_file: str, _: Any) -> None:
-        import requests
-
         done = self.partial.stat().st_size if self.partial.exists() else 0
         headers = {"Range": f"bytes={done}-", "Accept-Encoding": "identity"} if done else {}
         with requests.get(url, headers=headers, stream=True, timeout=30) as response:
@@ -111,7 +119,7 @@ class _ResumingDownloader:
                 chunks: Any = ()
             else:
                 response.raise_for_status()
-                chunks = response.iter_content(1 << 16)
+                chunks = response.iter_content(1 << 13)
                 if response.status_code != 206:  # the server begins anew
                     done = 0
             with self.partial.open("ab" if done else "wb") as file:

@@ -1,0 +1,1 @@
+"""Properties of the elements; README.md gives the source of every column."""

@@ -97,4 +97,7 @@ def write(table: pd.DataFrame, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    write(build(), Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("elements.csv"))
+    write(
+        build(),
+        Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("elements.csv"),
+    )

@@ -1,0 +1,77 @@
+"""What skorch costs: fitting through it against a plain torch loop.
+
+Both train the same network on the same batches of the elpasolites; the loop has
+the same optimizer and schedule, and nothing else.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from _common import parse_arguments, summarise, write_results
+
+from sklearn_elmodes import make_formation_energy_pipeline
+from sklearn_elmodes.datasets import fetch_elpasolites
+from sklearn_elmodes.networks import EnsembleLoss, SiteNetwork
+from sklearn_elmodes.training import EnsembleBatches, SiteDataset
+
+
+def plain_loop(model: Any, X: Any, y: Any) -> float:
+    """Train as the regressor does, without skorch; return the last loss."""
+    torch.manual_seed(0)
+    module = model._module_arguments(X)
+    dataset = SiteDataset.from_arrays(X, (y - y.mean()) / y.std(), model.n_sites, "cpu")
+    network, criterion = SiteNetwork(**module), EnsembleLoss()
+    batches = EnsembleBatches(dataset, model.batch_size, model.n_estimators, shuffle=True)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=model.learning_rate_init, weight_decay=model.alpha, fused=True
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, model.learning_rate_init, total_steps=batches.n_batches * model.max_iter + 1
+    )
+    network.train()
+    for _ in range(model.max_iter):
+        for inputs, targets in batches:
+            optimizer.zero_grad()
+            loss = criterion(network(**inputs), targets)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return loss.item()
+
+
+def main() -> None:
+    """Time both in turn."""
+    arguments = parse_arguments(__doc__)
+    repeats, n_rows, max_iter = (1, 500, 2) if arguments.quick else (5, 8472, 4)
+    sites, energies = fetch_elpasolites(return_X_y=True)
+    results: dict[str, Any] = {}
+    for n_estimators in (1, 4):
+        pipeline = make_formation_energy_pipeline(
+            "ABC2D6", max_iter=max_iter, n_estimators=n_estimators, random_state=0
+        )
+        X = pipeline[:-1].fit_transform(sites[:n_rows])
+        y, model = energies[:n_rows], pipeline[-1]
+        seconds: dict[str, list[float]] = {"skorch": [], "plain loop": []}
+        for _ in range(repeats + 1):
+            start = time.perf_counter()
+            model.fit(X, y)
+            middle = time.perf_counter()
+            plain_loop(model, X, y)
+            seconds["skorch"].append(middle - start)
+            seconds["plain loop"].append(time.perf_counter() - middle)
+        seconds = {name: values[1:] for name, values in seconds.items()}  # the first warms up
+        ratio = np.median(np.divide(seconds["skorch"], seconds["plain loop"]))
+        results[f"{n_estimators} members"] = {
+            "median_ratio": float(ratio),
+            **{name: summarise(values) for name, values in seconds.items()},
+        }
+        print(f"{n_estimators} members: skorch takes {ratio:.3f} × the time of a plain loop")
+    write_results("training_overhead", results, arguments)
+
+
+if __name__ == "__main__":
+    main()

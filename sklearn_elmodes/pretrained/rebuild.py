@@ -1,0 +1,38 @@
+"""Train again what ships: the modes of the named tables and the elpasolite model.
+
+Run with ``python -m sklearn_elmodes.pretrained.rebuild``. The modes take
+seconds, the model about two minutes on two cores; it needs the elpasolites,
+see :func:`~sklearn_elmodes.datasets.fetch_elpasolites`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sklearn_elmodes.datasets import fetch_elpasolites
+from sklearn_elmodes.elements import PROPERTY_TABLES, property_table
+from sklearn_elmodes.persistence import save_model
+from sklearn_elmodes.pipelines import make_formation_energy_pipeline
+from sklearn_elmodes.transformer import DEFAULT_N_COMPONENTS, learn_modes
+
+FOLDER = Path(__file__).parent
+
+
+def write_modes(folder: Path) -> None:
+    """Write ``modes_<table>.csv`` for every named table."""
+    for name in PROPERTY_TABLES:
+        modes, _ = learn_modes(property_table(name), DEFAULT_N_COMPONENTS)
+        modes.to_csv(folder / f"modes_{name}.csv", float_format="%.7g", lineterminator="\n")
+
+
+def write_elpasolite_model(folder: Path) -> None:
+    """Train the default pipeline on all 10,590 elpasolites and write it."""
+    X, y = fetch_elpasolites(return_X_y=True)
+    model = make_formation_energy_pipeline("ABC2D6", random_state=0, verbose=1).fit(X, y)
+    card = FOLDER.joinpath("elpasolites.md").read_text(encoding="utf-8")
+    save_model(model, folder / "elpasolites.safetensors", card=card)
+
+
+if __name__ == "__main__":
+    write_modes(FOLDER)
+    write_elpasolite_model(FOLDER)

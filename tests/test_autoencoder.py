@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.metrics import r2_score
+
+from sklearn_elmodes import ElementAutoencoder
+from sklearn_elmodes.elements import HERR2019_COLUMNS, property_table
+
+
+@pytest.fixture(scope="module")
+def table():
+    return property_table("extended")
+
+
+@pytest.fixture(scope="module")
+def fitted(table):
+    return ElementAutoencoder(random_state=0).fit(table)
+
+
+def scores(table, restored):
+    known = table.notna().to_numpy()
+    return {
+        name: r2_score(table[name][known[:, i]], restored[known[:, i], i])
+        for i, name in enumerate(table.columns)
+    }
+
+
+def test_properties_come_back_from_the_modes(table, fitted):
+    found = scores(table, fitted.inverse_transform(fitted.transform(table)))
+    assert np.mean([found[name] for name in HERR2019_COLUMNS]) > 0.99
+    assert min(found.values()) > 0.97
+
+
+def test_few_modes_keep_more_than_as_many_principal_components():
+    table = property_table("herr2019")
+    autoencoder = ElementAutoencoder(3, random_state=0).fit(table)
+    restored = autoencoder.inverse_transform(autoencoder.transform(table))
+    X = (table - table.mean()) / table.std()
+    pca = PCA(3).fit(X)
+    linear = scores(X, pca.inverse_transform(pca.transform(X)))
+    assert np.mean(list(scores(table, restored).values())) > np.mean(list(linear.values())) + 0.02
+
+
+def test_modes_are_canonical(table, fitted):
+    modes = fitted.transform(table)
+    np.testing.assert_allclose(modes.mean(axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(np.cov(modes.T, ddof=0), np.eye(12), atol=1e-9)
+    filled = ((table - table.mean()) / table.std(ddof=0)).fillna(0).to_numpy()
+    overlap = filled.T @ modes
+    assert (overlap[np.abs(overlap).argmax(axis=0), np.arange(12)] > 0).all()
+
+
+def test_gaps_are_filled_sensibly(table):
+    """Hide known radii; the modes should bring them back far better than the mean."""
+    column = table.columns.get_loc("covalent_radius_pyykko_pm")
+    hidden = np.arange(1, 103, 10)
+    X = table.to_numpy().copy()
+    truth = X[hidden, column].copy()
+    X[hidden, column] = np.nan
+    autoencoder = ElementAutoencoder(random_state=0).fit(X)
+    restored = autoencoder.inverse_transform(autoencoder.transform(X))[hidden, column]
+    assert np.isfinite(restored).all()
+    assert np.abs(restored - truth).mean() < 0.5 * np.abs(truth - truth.mean()).mean()
+
+
+def test_a_gap_that_fit_never_saw_counts_as_average(fitted, table):
+    row = table.loc[["Na"]].copy()
+    modes = fitted.transform(row)
+    row["melting_point_k"] = np.nan
+    assert np.isfinite(fitted.transform(row)).all()
+    assert np.abs(fitted.transform(row) - modes).max() < 2
+
+
+def test_rows_and_columns_without_any_value(table):
+    X = table.to_numpy().copy()
+    X[3] = np.nan
+    with pytest.raises(ValueError, match="Row 3 of X has no known property"):
+        ElementAutoencoder().fit(X)
+    X = table.to_numpy().copy()
+    X[:, 2] = np.nan
+    with pytest.raises(ValueError, match="Property 2 of X is NaN in every row"):
+        ElementAutoencoder().fit(X)
+
+
+def test_inverse_transform_wants_as_many_modes(fitted):
+    with pytest.raises(
+        ValueError, match=r"Expected modes of shape \(n_elements, 12\), got \(2, 3\)"
+    ):
+        fitted.inverse_transform(np.zeros((2, 3)))
+
+
+def test_more_modes_than_rows():
+    X = np.arange(12.0).reshape(3, 4) ** 1.5
+    modes = ElementAutoencoder(6, max_iter=50, random_state=0).fit_transform(X)
+    assert modes.shape == (3, 6)
+    assert np.isfinite(modes).all()
+
+
+def test_equal_seeds_equal_modes_and_names(table):
+    first, second = (
+        ElementAutoencoder(3, max_iter=50, random_state=1).fit(table) for _ in range(2)
+    )
+    np.testing.assert_array_equal(first.transform(table), second.transform(table))
+    assert first.get_feature_names_out().tolist() == ["mode1", "mode2", "mode3"]
+    assert len(first.loss_curve_) == first.n_iter_ == 50
+    assert first.loss_curve_[-1] < first.loss_curve_[0]
+
+
+def test_divergence_gives_advice(table):
+    with pytest.raises(ValueError, match="Lower learning_rate_init"):
+        ElementAutoencoder(
+            activation="relu", learning_rate_init=1e200, max_iter=20, random_state=0
+        ).fit(table)

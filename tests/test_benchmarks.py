@@ -1,0 +1,43 @@
+"""Every benchmark runs in its quick mode and writes finite numbers."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "benchmarks"
+NEED_ELPASOLITES = {"elpasolites", "featurization", "training_overhead"}
+SCRIPTS = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
+
+
+def numbers(value):
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [number for item in value for number in numbers(item)]
+    return [value] if isinstance(value, (int, float)) else []
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_quick_mode(name, tmp_path, request):
+    if name in NEED_ELPASOLITES:
+        request.getfixturevalue("elpasolites")
+    command = [sys.executable, "-W", "error", str(FOLDER / f"{name}.py")]
+    command += ["--quick", "--threads", "1", "--output", str(tmp_path)]
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
+    content = json.loads((tmp_path / f"{name}.json").read_text())
+    assert content["quick"] is True
+    assert content["versions"]["torch"]
+    found = numbers(content["results"])
+    assert len(found) > 2
+    assert np.isfinite(found).all()
+
+
+def test_stored_results_are_full_runs_of_existing_scripts():
+    for path in (FOLDER / "results").glob("*.json"):
+        assert path.stem in SCRIPTS
+        assert json.loads(path.read_text())["quick"] is False

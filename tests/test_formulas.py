@@ -1,0 +1,269 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pymatgen.core import Composition
+
+from sklearn_elmodes.elements import SYMBOLS
+from sklearn_elmodes.formulas import (
+    element_fractions,
+    parse_composition,
+    parse_formula,
+    parse_formulas,
+)
+
+READABLE = {
+    "NaCl": {"Na": 1, "Cl": 1},
+    "Ca(OH)2": {"Ca": 1, "O": 2, "H": 2},
+    "Li0.5CoO2": {"Li": 0.5, "Co": 1, "O": 2},
+    "CH3COOH": {"C": 2, "H": 4, "O": 2},
+    "[Cu(NH3)4]SO4": {"Cu": 1, "N": 4, "H": 12, "S": 1, "O": 4},
+    "{[(H2)2]3}0.5O": {"H": 6, "O": 1},
+    "CuSO4·5H2O": {"Cu": 1, "S": 1, "O": 9, "H": 10},
+    "CuSO4*5H2O": {"Cu": 1, "S": 1, "O": 9, "H": 10},
+    "CuSO4.5H2O": {"Cu": 1, "S": 1, "O": 9, "H": 10},
+    "CaSO4.H2O": {"Ca": 1, "S": 1, "O": 5, "H": 2},
+    "CaSO4.0.5H2O": {"Ca": 1, "S": 1, "O": 4.5, "H": 1},
+    "CaSO4·0.5H2O": {"Ca": 1, "S": 1, "O": 4.5, "H": 1},
+    "3CaO·2SiO2·3H2O": {"Ca": 3, "O": 10, "Si": 2, "H": 6},
+    "YBa2Cu3O6.5": {"Y": 1, "Ba": 2, "Cu": 3, "O": 6.5},
+    " NaCl ": {"Na": 1, "Cl": 1},
+    "NaN": {"Na": 1, "N": 1},
+}
+
+UNREADABLE = {
+    "NaXx": "unknown element 'Xx' at position 2",
+    "A": "unknown element 'A' at position 0",
+    "Na-1": "negative amount at position 2",
+    "H0O": "zero amount '0' at position 1",
+    "H0.0O": "zero amount '0.0' at position 1",
+    "(NaCl": "bracket '(' is never closed, opened at position 0",
+    "NaCl)": "bracket ')' was never opened at position 4",
+    "(Na]": "']' closes '(' at position 3",
+    "()2": "empty brackets at position 1",
+    "Na()": "empty brackets at position 3",
+    "": "it is empty",
+    "  ": "it is empty",
+    "Na+": "a charge is not part of a composition at position 2",
+    "SO4^2-": "a charge is not part of a composition at position 3",
+    "H２O": "'２' is not a plain digit 0-9 at position 1",
+    "H₂O": "'₂' is not a plain digit 0-9 at position 1",
+    "nacl": "'n' begins no element symbol at position 0",
+    "Na Cl": "white space at position 2",
+    " NaXx": "unknown element 'Xx' at position 3",
+    "2H2O": "a formula cannot begin with a number at position 0",
+    "NaCl·": "an element is missing at position 5",
+    "·NaCl": "an element is missing at position 0",
+    "Li1.5.2": "unclear '.' (write 0.5 for an amount, '·' between parts) at position 5",
+    "H.5O": "unclear '.' (write 0.5 for an amount, '·' between parts) at position 1",
+    "Na2e5": "'e' begins no element symbol at position 3",
+    "D2O": "unknown element 'D' (deuterium; see deuterium_as_hydrogen) at position 0",
+    "Na\nCl": "white space at position 2",
+    "NaCl,": "unexpected ',' at position 4",
+    "H" + "9" * 400: "amount too large",
+}
+
+
+@pytest.mark.parametrize("formula", READABLE)
+def test_readable(formula):
+    assert parse_formula(formula) == READABLE[formula]
+    assert parse_formulas(["Fe2O3", formula])[1] == READABLE[formula]
+
+
+@pytest.mark.parametrize("formula", UNREADABLE)
+def test_unreadable_names_text_reason_and_position(formula):
+    with pytest.raises(ValueError, match="Cannot read the formula") as raised:
+        parse_formula(formula)
+    assert UNREADABLE[formula] in str(raised.value)
+    with pytest.raises(ValueError, match="Row 2: Cannot read the formula") as raised:
+        parse_formulas(["NaCl", "Ca(OH)2", formula])
+    assert UNREADABLE[formula] in str(raised.value)
+
+
+def test_order_is_that_of_appearance():
+    assert list(parse_formula("Ca(OH)2")) == ["Ca", "O", "H"]
+    assert list(parse_formulas(["ONaCl"])[0]) == ["O", "Na", "Cl"]
+
+
+def test_deuterium_and_charges_when_asked_for():
+    assert parse_formula("D2O", deuterium_as_hydrogen=True) == {"H": 2, "O": 1}
+    assert parse_formula("HDO", deuterium_as_hydrogen=True) == {"H": 2, "O": 1}
+    assert parse_formula("SO4^2-", allow_charge=True) == {"S": 1, "O": 4}
+    assert parse_formula("Na+", allow_charge=True) == {"Na": 1}
+    assert parse_formula("Fe^+3", allow_charge=True) == {"Fe": 1}
+    assert parse_formulas(["D2O"], deuterium_as_hydrogen=True)[0] == {"H": 2, "O": 1}
+    with pytest.raises(ValueError, match=r"write a charge as \^2\+"):
+        parse_formula("Fe2+", allow_charge=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (None, "Row 1: Cannot read None as a composition"),
+        (np.nan, "Row 1: Cannot read nan as a composition"),
+        (3, "Row 1: Cannot read 3 as a composition"),
+        (b"NaCl", "Row 1: Cannot read b'NaCl' as a composition"),
+        ({}, "Row 1: Cannot read the composition {}: it is empty"),
+        ({"Xx": 1}, "Row 1: .* unknown element 'Xx'"),
+        ({"Na": 0}, "Row 1: .* the amount of Na must be a positive number, got 0"),
+        ({"Na": -1.0}, "Row 1: .* the amount of Na must be a positive number, got -1.0"),
+        ({"Na": np.nan}, "Row 1: .* the amount of Na must be a positive number, got nan"),
+        ({"Na": np.inf}, "Row 1: .* the amount of Na must be a positive number, got inf"),
+        ({"Na": "2"}, "Row 1: .* the amount of Na must be a positive number, got '2'"),
+        ({"Na": True}, "Row 1: .* the amount of Na must be a positive number, got True"),
+    ],
+)
+def test_bad_values_name_the_row(value, message):
+    with pytest.raises(ValueError, match=message):
+        parse_formulas(["NaCl", value])
+
+
+@pytest.mark.parametrize("value", ["NaCl", {"Na": 1}, Composition("NaCl"), 5])
+def test_a_single_value_is_no_column(value):
+    with pytest.raises(ValueError, match="Expected a sequence of formulas"):
+        parse_formulas(value)
+
+
+def test_containers():
+    formulas = ["NaCl", "Ca(OH)2", "K2NaAlF6"]
+    expected = [parse_formula(formula) for formula in formulas]
+    series = pd.Series(formulas, index=[5, 3, 1])
+    containers = [
+        formulas,
+        tuple(formulas),
+        (formula for formula in formulas),
+        np.array(formulas),
+        np.array(formulas, dtype=object)[:, None],
+        [[formula] for formula in formulas],
+        series,
+        series.astype("string"),
+        series.astype("category"),
+        series.to_frame(),
+        expected,
+        [Composition(formula) for formula in formulas],
+        [formulas[0], expected[1], Composition(formulas[2])],
+    ]
+    for container in containers:
+        compositions = parse_formulas(container)
+        assert [compositions[row] for row in range(3)] == expected
+
+
+def test_two_columns_are_refused():
+    for X in (np.array([["Na", "Cl"]]), [["Na", "Cl"]], pd.DataFrame([["Na", "Cl"]])):
+        with pytest.raises(ValueError, match="one column of formulas"):
+            parse_formulas(X)
+
+
+def test_no_rows():
+    assert len(parse_formulas([])) == 0
+
+
+def test_species_of_a_composition():
+    assert parse_composition(Composition({"Fe3+": 2, "O2-": 3})) == {"Fe": 2, "O": 3}
+
+
+def test_element_fractions():
+    fractions = element_fractions(["H2O", "Og"])
+    assert fractions.shape == (2, 118)
+    np.testing.assert_allclose(fractions.sum(axis=1), 1)
+    assert fractions[0, 7] == pytest.approx(1 / 3)
+    assert fractions[1, 117] == 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "elpasolites/elpasolites_10590.csv.gz",
+        "oqmd_formation_enthalpy/val.csv.gz",
+        "oqmd_formation_enthalpy/test.csv.gz",
+        "oqmd_formation_enthalpy/train.csv.gz",
+        "mp_formation_energy/val.csv.gz",
+        "mp_formation_energy/test.csv.gz",
+        "mp_formation_energy/train.csv.gz",
+        "ssub_formation_enthalpy/ssub_expt.csv.gz",
+    ],
+)
+def test_every_shared_formula_agrees_with_pymatgen(shared_table, path):
+    formulas = shared_table(path)["formula"].tolist()
+    compositions = parse_formulas(formulas)
+    # pymatgen takes 15 µs a formula; a third of a million would take long.
+    for row in range(0, len(formulas), max(1, len(formulas) // 20_000)):
+        assert compositions[row] == Composition(formulas[row]).get_el_amt_dict(), formulas[row]
+    # The reader of single formulas has to agree with the vectorised one on all.
+    for row in range(0, len(formulas), max(1, len(formulas) // 50_000)):
+        assert compositions[row] == parse_formula(formulas[row])
+
+
+def test_measured_enthalpies_agree_with_pymatgen(enthalpies):
+    formulas = enthalpies[0]
+    compositions = parse_formulas(formulas)
+    for row, formula in enumerate(formulas):
+        assert compositions[row] == pytest.approx(Composition(formula).get_el_amt_dict())
+
+
+amounts = st.one_of(
+    st.just(""),
+    # pymatgen fails on products of amounts that Python writes with an exponent.
+    st.integers(1, 30).map(str),
+    st.decimals("0.1", "9", places=2).map(str),
+)
+atoms = st.tuples(st.sampled_from(SYMBOLS), amounts).map("".join)
+groups = st.recursive(
+    st.lists(atoms, min_size=1, max_size=4).map("".join),
+    lambda inner: st.tuples(
+        st.lists(inner, min_size=1, max_size=3).map("".join),
+        st.sampled_from(["()", "[]", "{}"]),
+        amounts,
+    ).map(lambda g: f"{g[1][0]}{g[0]}{g[1][1]}{g[2]}"),
+    max_leaves=6,
+)
+formulas_generated = st.lists(groups, min_size=1, max_size=4).map("".join)
+
+
+@given(formulas_generated)
+@settings(max_examples=300, deadline=None)
+def test_generated_formulas_agree_with_pymatgen(formula):
+    if formula.endswith("H2O"):  # ".5H2O" is crystal water here
+        formula += "2"
+    expected = pytest.approx(Composition(formula).get_el_amt_dict(), rel=1e-6)
+    assert parse_formula(formula) == expected
+    assert parse_formulas(["NaCl", formula, "K"])[1] == expected
+
+
+@given(st.lists(st.text(alphabet="NaClOHDXx0123456789.()[]{}·*+-^ \n₂é", max_size=12), max_size=6))
+@settings(max_examples=500, deadline=None)
+def test_vectorised_and_single_reader_agree_on_any_text(texts):
+    try:
+        expected = [parse_formula(text) for text in texts]
+    except ValueError:
+        with pytest.raises(ValueError, match=r"Row \d+: Cannot read"):
+            parse_formulas(texts)
+        return
+    compositions = parse_formulas(texts)
+    for row, composition in enumerate(expected):
+        assert compositions[row] == composition
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(" * 500_000,
+        "(" * 250_000 + "H" + ")" * 250_000,
+        "+" * 500_000 + "x",
+        "H" * 500_000,
+        ".1" * 250_000,
+        "H999999999" * 50_000,
+        "^" * 500_000 + "x",
+        "Na" + "·" * 500_000,
+    ],
+    ids=lambda text: text[:4],
+)
+def test_long_input_takes_linear_time(text):
+    # A quadratic reader would need hours, and the suite's time limit would tell.
+    messages = []
+    try:
+        parse_formula(text)
+    except ValueError as error:
+        messages.append(str(error))
+    assert all(len(message) < 300 for message in messages)

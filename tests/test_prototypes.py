@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+
+from sklearn_elmodes import Prototype
+from sklearn_elmodes.elements import ATOMIC_NUMBERS
+from sklearn_elmodes.formulas import parse_formula, parse_formulas
+
+
+@pytest.mark.parametrize(
+    ("formula", "sites", "multiplicities", "equivalent"),
+    [
+        ("ABC2D6", "ABCD", (1, 1, 2, 6), (("A", "B"),)),
+        ("elpasolite", "ABCD", (1, 1, 2, 6), (("A", "B"),)),
+        ("AB", "AB", (1, 1), (("A", "B"),)),
+        ("rock-salt", "AB", (1, 1), (("A", "B"),)),
+        ("ABX3", "ABX", (1, 1, 3), ()),
+        ("perovskite", "ABX", (1, 1, 3), ()),
+        ("A12B7", "AB", (12, 7), ()),
+    ],
+)
+def test_reading(formula, sites, multiplicities, equivalent):
+    prototype = Prototype(formula)
+    assert prototype.sites == tuple(sites)
+    assert prototype.multiplicities == multiplicities
+    assert prototype.equivalent_sites == equivalent
+    assert prototype.n_sites == len(sites)
+
+
+@pytest.mark.parametrize(
+    ("formula", "equivalent", "message"),
+    [
+        ("ABA2", None, "Cannot read the prototype 'ABA2'"),
+        ("", None, "Cannot read the prototype ''"),
+        ("ab", None, "Cannot read the prototype 'ab'"),
+        ("A-B", None, "Cannot read the prototype 'A-B'"),
+        ("A0B", None, "multiplicities lie between 1 and 999"),
+        ("A" + "9" * 5000, None, "multiplicities lie between 1 and 999"),
+        (5, None, "A prototype is a string"),
+        ("ABX3", [("A", "X")], "cannot be equivalent: their multiplicities differ"),
+        ("ABX3", [("A", "Q")], "must name sites of 'ABX3', each once"),
+        ("ABX3", [("A", "B"), ("B", "A")], "must name sites of 'ABX3', each once"),
+    ],
+)
+def test_refusals(formula, equivalent, message):
+    with pytest.raises(ValueError, match=message):
+        Prototype(formula, equivalent)
+
+
+def test_equality_and_repr():
+    assert Prototype("ABC2D6") == Prototype("elpasolite") == Prototype("ABC2D6", [("B", "A")])
+    assert Prototype("ABC2D6") != Prototype("ABC2D6", ())
+    assert len({Prototype("AB"), Prototype("rock-salt")}) == 1
+    assert eval(repr(Prototype("ABC2D6"))) == Prototype("ABC2D6")
+
+
+@pytest.mark.parametrize(
+    ("prototype", "formula", "sites"),
+    [
+        ("ABC2D6", "K2NaAlF6", "Na Al K F"),
+        ("ABC2D6", "AlNaK2F6", "Na Al K F"),
+        ("ABC2D6", "K4Na2Al2F12", "Na Al K F"),
+        ("ABC2D6", "KNa0.5Al0.5F3", "Na Al K F"),
+        ("ABC2D6", "K3AlF6", "Al K K F"),
+        ("AB", "NaCl", "Na Cl"),
+        ("AB", "ClNa", "Na Cl"),
+        ("AB", "Si", "Si Si"),
+        ("A2B3", "Fe2O3", "Fe O"),
+        ("A2B3", "Fe0.4O0.6", "Fe O"),
+    ],
+)
+def test_assignment(prototype, formula, sites):
+    prototype = Prototype(prototype)
+    assert prototype.assign(parse_formula(formula)) == tuple(sites.split())
+    numbers = prototype.assign_all(parse_formulas([formula]))
+    assert numbers.tolist() == [[ATOMIC_NUMBERS[symbol] for symbol in sites.split()]]
+
+
+def test_ambiguity_is_an_error_that_shows_two_ways():
+    both = r"\(A=Ca B=Ti X=O or A=Ti B=Ca X=O\)"
+    with pytest.raises(ValueError, match=f"in several ways {both}: pass the element of each site"):
+        Prototype("ABX3").assign(parse_formula("CaTiO3"))
+    with pytest.raises(ValueError, match=r"Row 1: .* in several ways"):
+        Prototype("ABX3").assign_all(parse_formulas(["O5", "CaTiO3"]))
+
+
+def test_ambiguity_vanishes_with_equivalent_sites():
+    prototype = Prototype("ABX3", equivalent_sites=[("A", "B")])
+    assert prototype.assign(parse_formula("CaTiO3")) == ("Ca", "Ti", "O")
+
+
+@pytest.mark.parametrize("formula", ["NaCl", "K2NaAlF5", "K2NaAlF6O", "K2.1Na0.9AlF6"])
+def test_misfit_names_the_row(formula):
+    with pytest.raises(ValueError, match=r"Row 1: .* does not fit the prototype ABC2D6"):
+        Prototype("ABC2D6").assign_all(parse_formulas(["K2NaAlF6", formula]))
+
+
+def test_sorting_agrees_with_searching(elpasolites):
+    X, _ = elpasolites
+    prototype = Prototype("ABC2D6")
+    formulas = [f"{a}{b}{c}2{d}6" for a, b, c, d in X]
+    numbers = prototype.assign_all(parse_formulas(formulas))
+    for row in range(0, len(X), 50):
+        found = prototype.assign(parse_formula(formulas[row]))
+        assert [ATOMIC_NUMBERS[symbol] for symbol in found] == numbers[row].tolist()
+    expected = np.vectorize(ATOMIC_NUMBERS.get)(X)
+    np.testing.assert_array_equal(numbers[:, 2:], expected[:, 2:])
+    np.testing.assert_array_equal(numbers[:, :2], np.sort(expected[:, :2], axis=1))

@@ -1,0 +1,176 @@
+import numpy as np
+import pytest
+import torch
+from skorch import NeuralNet
+
+from sklearn_elmodes import FormationEnergyRegressor, make_formation_energy_pipeline
+from sklearn_elmodes.regressor import _site_permutations
+from sklearn_elmodes.training import SiteDataset, distinct_rows
+
+SMALL = {
+    "n_estimators": 2,
+    "encoder_layer_sizes": (16, 4),
+    "hidden_layer_sizes": (32, 32),
+    "batch_size": 32,
+    "max_iter": 15,
+    "random_state": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def crystals():
+    """Four sites of two features; the first two sites count alike."""
+    rng = np.random.RandomState(0)
+    X = rng.uniform(-1, 1, (300, 8))
+    return X, X[:, 0] * X[:, 2] + X[:, 4] - 2 * X[:, 6]
+
+
+def test_it_learns_and_beats_the_mean(crystals):
+    X, y = crystals
+    model = FormationEnergyRegressor(4, **{**SMALL, "max_iter": 60}).fit(X[:200], y[:200])
+    assert model.score(X[200:], y[200:]) > 0.9
+    assert len(model.loss_curve_) == model.n_iter_ == 60
+    assert model.loss_curve_[-1] < 0.3 * model.loss_curve_[0]
+
+
+def test_it_owns_a_skorch_net(crystals):
+    model = FormationEnergyRegressor(4, **SMALL).fit(*crystals)
+    assert type(model.net_) is NeuralNet
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_equivalent_sites_are_exactly_equivalent(crystals, dtype):
+    X, y = crystals
+    X = X.astype(dtype)
+    model = FormationEnergyRegressor(4, equivalent_sites=[(0, 1)], **SMALL).fit(X, y)
+    swapped = X.reshape(-1, 4, 2)[:, [1, 0, 2, 3]].reshape(-1, 8)
+    np.testing.assert_array_equal(model.predict(swapped), model.predict(X))
+    other = X.reshape(-1, 4, 2)[:, [0, 2, 1, 3]].reshape(-1, 8)
+    assert np.abs(model.predict(other) - model.predict(X)).max() > 0.01
+    _mean, spread = model.predict(X, return_std=True)
+    np.testing.assert_array_equal(spread, model.predict(swapped, return_std=True)[1])
+    assert next(model.net_.module_.parameters()).dtype == getattr(torch, np.dtype(dtype).name)
+
+
+def test_exchange_symmetry_of_real_elpasolites(elpasolites):
+    X, y = elpasolites
+    pipeline = make_formation_energy_pipeline("ABC2D6", **{**SMALL, "max_iter": 2})
+    pipeline.fit(X[:500], y[:500])
+    np.testing.assert_array_equal(pipeline.predict(X), pipeline.predict(X[:, [1, 0, 2, 3]]))
+
+
+def test_return_std_is_the_spread_of_the_members(crystals):
+    X, y = crystals
+    model = FormationEnergyRegressor(4, **{**SMALL, "n_estimators": 3}).fit(X, y)
+    mean, spread = model.predict(X, return_std=True)
+    members = model._predict_members(X)
+    assert members.shape == (3, 300)
+    np.testing.assert_array_equal(mean, members.mean(axis=0))
+    np.testing.assert_array_equal(spread, members.std(axis=0, ddof=1))
+    assert spread.min() > 0
+    single = FormationEnergyRegressor(4, **{**SMALL, "n_estimators": 1}).fit(X, y)
+    with pytest.raises(ValueError, match="return_std needs n_estimators of at least 2"):
+        single.predict(X, return_std=True)
+
+
+def test_early_stopping_keeps_the_best_weights(crystals):
+    X, y = crystals
+    settings = {**SMALL, "max_iter": 300, "early_stopping": True, "n_iter_no_change": 5}
+    model = FormationEnergyRegressor(4, tol=0.01, **settings).fit(X, y)
+    assert model.n_iter_ < 300
+    history = np.array(model.net_.history[:, "valid_loss"])
+    # Improvements below tol do not count, so the kept epoch is best to within it.
+    rng_split = int(np.random.RandomState(0).randint(np.iinfo(np.int32).max))
+    from sklearn.model_selection import train_test_split
+
+    _, X_held_out, _, y_held_out = train_test_split(X, y, test_size=0.1, random_state=rng_split)
+    error = np.abs(model._predict_members(X_held_out) - y_held_out).mean(axis=1).sum()
+    assert error / model.target_scale_ == pytest.approx(history.min(), abs=0.01 * 2 + 0.05)
+
+
+def test_progress_at_verbose(crystals, capsys):
+    FormationEnergyRegressor(4, **{**SMALL, "max_iter": 2, "verbose": 1}).fit(*crystals)
+    assert "Training" in capsys.readouterr().err
+    FormationEnergyRegressor(4, **{**SMALL, "max_iter": 2}).fit(*crystals)
+    out = capsys.readouterr()
+    assert out.err == out.out == ""
+
+
+def test_one_site_has_no_encoder(crystals):
+    model = FormationEnergyRegressor(**SMALL).fit(*crystals)
+    assert len(model.net_.module_.encoder) == 0
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"n_sites": 3}, "X has 8 features, which do not divide into n_sites=3"),
+        ({"n_sites": 4, "equivalent_sites": [(0, 4)]}, "must list sites from 0 to 3"),
+        ({"n_sites": 4, "equivalent_sites": [(0, 1), (1, 2)]}, "each once"),
+        ({"n_sites": 8, "equivalent_sites": [range(8)]}, "more than 24 orders"),
+        ({"hidden_layer_sizes": (8, 0)}, "hidden_layer_sizes must be a sequence of positive"),
+        ({"hidden_layer_sizes": ()}, "hidden_layer_sizes must be a sequence of positive"),
+        ({"encoder_layer_sizes": (2.5,), "n_sites": 4}, "encoder_layer_sizes must be a sequence"),
+        ({"learning_rate_init": 1e30}, "Training diverged in pass 0.*lower learning_rate_init"),
+    ],
+)
+def test_wrong_settings(crystals, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        FormationEnergyRegressor(**{**SMALL, **parameters}).fit(*crystals)
+
+
+def test_permutations():
+    assert _site_permutations(4, [(0, 1)]) == [(0, 1, 2, 3), (1, 0, 2, 3)]
+    assert _site_permutations(2, None) == [(0, 1)]
+    assert len(_site_permutations(6, [(0, 2, 4), (1, 3)])) == 12
+
+
+@pytest.mark.parametrize(
+    "y", [np.zeros(40), np.arange(40), np.linspace(0, 1e12, 40), np.ones(40, np.float32)]
+)
+def test_extreme_targets(y):
+    X = np.random.RandomState(0).normal(size=(40, 4))
+    predicted = FormationEnergyRegressor(**SMALL).fit(X, y).predict(X)
+    assert predicted.dtype == np.float64
+    assert np.isfinite(predicted).all()
+    if y.std() == 0:
+        np.testing.assert_allclose(predicted, y, atol=0.5)
+
+
+def test_two_rows():
+    model = FormationEnergyRegressor(**SMALL).fit([[0.0], [1.0]], [1.0, 2.0])
+    assert model.predict([[0.5]]).shape == (1,)
+
+
+def test_distinct_rows():
+    rng = np.random.RandomState(0)
+    for dtype in (np.float32, np.float64):
+        rows = rng.randint(0, 3, (1000, 4)).astype(dtype)
+        first, inverse = distinct_rows(rows)
+        assert len(first) == len(np.unique(rows, axis=0)) == 81
+        np.testing.assert_array_equal(rows[first][inverse], rows)
+
+
+def test_distinct_sites_are_encoded_once_and_give_the_same_numbers(crystals):
+    """Many distinct sites take the way of encoding each batch by itself."""
+    X, y = crystals
+    few = np.round(X) + 0.0  # no negative zeros
+    model = FormationEnergyRegressor(4, **SMALL).fit(few, y)
+    dataset = SiteDataset.from_arrays(few, None, 4, "cpu")
+    assert len(dataset.site_features) == 9
+    together = model.predict(few)
+    np.testing.assert_allclose(
+        [model.predict(row[None])[0] for row in few[:20]], together[:20], rtol=1e-9
+    )
+    model = FormationEnergyRegressor(4, **SMALL).fit(X, y)
+    assert len(SiteDataset.from_arrays(X, None, 4, "cpu").site_features) == 1200
+    np.testing.assert_allclose(
+        [model.predict(row[None])[0] for row in X[:20]], model.predict(X)[:20], rtol=1e-9
+    )
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_gpu(crystals):
+    X, y = crystals
+    model = FormationEnergyRegressor(4, device="cuda", **SMALL).fit(X, y)
+    assert model.score(X, y) > 0.3

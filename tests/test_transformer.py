@@ -1,0 +1,213 @@
+import numpy as np
+import pandas as pd
+import pytest
+from pymatgen.core import Composition
+from sklearn.base import clone
+
+from sklearn_elmodes import ElementalModeTransformer, ElementAutoencoder, Prototype
+from sklearn_elmodes.elements import ATOMIC_NUMBERS, PROPERTY_TABLES, property_table
+from sklearn_elmodes.pretrained import rebuild
+from sklearn_elmodes.transformer import shipped_modes
+
+FORMULAS = ["NaCl", "Ca(OH)2", "CuSO4·5H2O", "Si", "K2NaAlF6", "Fe0.95O"]
+
+
+@pytest.fixture(scope="module")
+def transformer():
+    return ElementalModeTransformer(dtype="float64").fit(FORMULAS)
+
+
+@pytest.fixture(scope="module")
+def sites():
+    return ElementalModeTransformer(prototype="ABC2D6", dtype="float64").fit(["K2NaAlF6"])
+
+
+def test_pooled_features_against_their_definition(transformer):
+    features = pd.DataFrame(
+        transformer.transform(FORMULAS), columns=transformer.get_feature_names_out()
+    )
+    for row, formula in enumerate([*FORMULAS[:2], "CuSO4(H2O)5", *FORMULAS[3:]]):
+        amounts = Composition(formula).get_el_amt_dict()
+        weights = np.array(list(amounts.values())) / sum(amounts.values())
+        modes = transformer.modes_.loc[list(amounts)].to_numpy()
+        mean = weights @ modes
+        covariance = (weights[:, None] * (modes - mean)).T @ (modes - mean)
+        found = features.loc[row]
+        for i in range(12):
+            name = f"mode{i + 1}"
+            assert found[f"mean_{name}"] == pytest.approx(mean[i], abs=1e-9)
+            assert found[f"std_{name}"] == pytest.approx(np.sqrt(covariance[i, i]), abs=1e-7)
+            assert found[f"min_{name}"] == pytest.approx(modes[:, i].min())
+            assert found[f"max_{name}"] == pytest.approx(modes[:, i].max())
+            for j in range(i + 1, 12):
+                assert found[f"covariance_{name}_mode{j + 1}"] == pytest.approx(
+                    covariance[i, j], abs=1e-9
+                )
+        assert found["n_elements"] == len(amounts)
+        assert found["fraction_norm2"] == pytest.approx(np.linalg.norm(weights))
+        assert found["fraction_norm3"] == pytest.approx((weights**3).sum() ** (1 / 3))
+        assert found["fraction_max"] == pytest.approx(weights.max())
+
+
+def test_features_do_not_depend_on_how_a_composition_is_written(transformer):
+    same = ["Fe2O3", "O3Fe2", "Fe4O6", {"O": 3, "Fe": 2}, Composition("Fe2O3"), "FeO1.5"]
+    features = transformer.transform(same)
+    np.testing.assert_allclose(features, np.tile(features[0], (6, 1)), atol=1e-12)
+
+
+def test_rows_do_not_depend_on_their_company(transformer):
+    formulas = FORMULAS * 1000  # more than one block
+    features = transformer.transform(formulas)
+    np.testing.assert_array_equal(features[: len(FORMULAS)], transformer.transform(FORMULAS))
+    np.testing.assert_array_equal(features[::-1], transformer.transform(formulas[::-1]))
+    assert np.isfinite(features).all()
+
+
+def test_feature_names_and_layout(transformer, sites):
+    names = transformer.get_feature_names_out()
+    assert len(names) == len(set(names)) == transformer.transform(FORMULAS).shape[1] == 118
+    names = sites.get_feature_names_out()
+    assert names[:2].tolist() == ["A_mode1", "A_mode2"]
+    assert len(names) == 48
+    with pytest.raises(ValueError, match="input_features"):
+        transformer.get_feature_names_out(["a", "b"])
+
+
+def test_set_output_keeps_the_callers_index():
+    column = pd.Series(FORMULAS, index=list("uvwxyz"), name="formula")
+    for X in (column, column.to_frame()):
+        frame = ElementalModeTransformer().set_output(transform="pandas").fit_transform(X)
+        assert frame.index.tolist() == list("uvwxyz")
+        assert frame.dtypes.unique().tolist() == [np.float32]
+
+
+def test_sites_hold_the_modes_of_their_elements(sites):
+    features = sites.transform([["Na", "Al", "K", "F"]]).reshape(4, 12)
+    np.testing.assert_allclose(features, sites.modes_.loc[["Na", "Al", "K", "F"]], rtol=1e-12)
+
+
+def test_all_ways_to_write_sites_agree(sites, elpasolites):
+    X = elpasolites[0][:500]
+    expected = sites.transform(X)
+    numbers = np.vectorize(ATOMIC_NUMBERS.get)(X)
+    frame = pd.DataFrame(X, columns=list("ABCD"))
+    containers = [
+        X.tolist(),
+        X.astype(object),
+        X.astype("U5"),
+        numbers,
+        numbers.astype(np.uint8),
+        numbers.astype(float),
+        numbers.astype(object),
+        frame,
+        frame.astype("string"),
+        frame.astype("category"),
+        [tuple(row) for row in X],
+        X[:, ::-1][:, ::-1],
+    ]
+    for container in containers:
+        found = clone(sites).fit_transform(container)
+        np.testing.assert_array_equal(found, expected)
+    formulas = [f"{a}{b}{c}2{d}6" for a, b, c, d in X]
+    found = sites.transform(formulas).reshape(-1, 4, 12)
+    expected = expected.reshape(-1, 4, 12)
+    np.testing.assert_array_equal(found[:, 2:], expected[:, 2:])
+    np.testing.assert_allclose(found[:, :2].sum(axis=1), expected[:, :2].sum(axis=1), atol=1e-12)
+
+
+def test_alchemical_sites_mix_modes_and_end_at_the_pure_elements(sites):
+    pure = sites.transform([["Na", "Al", "K", "F"], ["Rb", "Al", "K", "F"]])
+    for x in (0.25, 0.5, 0.9):
+        mixed = sites.transform([[f"Na{1 - x:.2f}Rb{x:.2f}", "Al", "K", "F"]])
+        np.testing.assert_allclose(mixed[0], (1 - x) * pure[0] + x * pure[1], atol=1e-12)
+    np.testing.assert_array_equal(sites.transform([["Na2", "Al", "K", "F"]])[0], pure[0])
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ([["Na", "Al", "K", "Xx"]], "Row 0, site D: .*unknown element 'Xx'"),
+        ([["Na", "Al", "K", "F"], ["Na", "Al", None, "F"]], "Row 1, site C: Cannot read None"),
+        ([["Na", "Al", "K", "F"], ["Na", np.nan, "K", "F"]], "Row 1, site B: nan is no atomic"),
+        (np.array([[11, 13, 19, 0]]), r"Row 0, site D: 0 is no atomic number \(1 to 118\)"),
+        (np.array([[11, 13, 19, -9]]), r"Row 0, site D: -9 is no atomic number"),
+        (np.array([[11, 13, 19, 10**12]]), r"Row 0, site D: 1000000000000 is no atomic number"),
+        (np.array([[11, 13, 19, 9.5]]), r"Row 0, site D: 9.5 is no atomic number"),
+        ([["Na", "Al", "K", "Og"]], "Row 0, site D: no modes for the element Og"),
+        ([["Na", "Al", "K"]], "X has 3 columns; the prototype ABC2D6 has the 4 sites A, B, C, D"),
+        ([["Na", "Al", "K", "F"], ["Na", "Al", "K"]], "Row 1 has 3 sites where row 0 has 4"),
+        (["NaCl"], "Row 0: Na1 Cl1 does not fit the prototype ABC2D6"),
+    ],
+)
+def test_bad_sites_name_row_and_site(sites, X, message):
+    with pytest.raises(ValueError, match=message):
+        sites.transform(X)
+    with pytest.raises(ValueError, match=message):
+        clone(sites).fit(X)
+
+
+def test_an_element_without_modes_is_named_with_its_row_and_formula():
+    formulas = ["NaCl", "CeO2"]
+    table = ElementalModeTransformer(properties="herr2019")
+    with pytest.raises(ValueError, match=r"Row 1 \(Ce1 O2\): no modes for the element Ce, which"):
+        table.fit(formulas)
+    features = table.set_params(handle_unknown="nan").fit_transform(formulas)
+    assert np.isfinite(features[0]).all()
+    assert np.isnan(features[1]).all()
+
+
+def test_unknown_elements_on_sites_give_nan_only_on_request():
+    salts = ElementalModeTransformer(prototype="AB", handle_unknown="nan")
+    features = salts.fit_transform([["Na", "Cl"], ["Og", "Cl"]])
+    assert np.isfinite(features[0]).all()
+    assert np.isnan(features[1]).all()
+
+
+def test_a_table_of_ones_own(elpasolites):
+    table = property_table("extended")[["period", "group", "electronegativity_pauling"]].loc[
+        ["Na", "K", "Cl"]
+    ]
+    before = table.copy()
+    own = ElementalModeTransformer(
+        2, properties=table, autoencoder=ElementAutoencoder(max_iter=20, random_state=0)
+    )
+    assert own.fit_transform(["NaCl", "KCl"]).shape == (2, 4 * 2 + 1 + 4)
+    assert own.autoencoder_.n_components == 2
+    pd.testing.assert_frame_equal(table, before)
+    with pytest.raises(ValueError, match="no modes for the element Br, which the DataFrame"):
+        own.transform(["KBr"])
+    with pytest.raises(ValueError, match="'Foo' is none"):
+        own.set_params(properties=table.rename({"Na": "Foo"})).fit(["KCl"])
+    with pytest.raises(ValueError, match="several rows for the element K"):
+        own.set_params(properties=table.rename({"Na": "K"})).fit(["KCl"])
+
+
+@pytest.mark.parametrize("name", PROPERTY_TABLES)
+def test_shipped_modes_are_what_training_gives(name, tmp_path):
+    rebuild.write_modes(tmp_path)
+    rebuilt = pd.read_csv(tmp_path / f"modes_{name}.csv", index_col=0, keep_default_na=False)
+    shipped = shipped_modes(name)
+    assert rebuilt.index.equals(shipped.index)
+    # Machines round differently, and training carries that on.
+    assert np.abs(rebuilt - shipped).to_numpy().max() < 0.05
+
+
+def test_default_settings_take_the_shipped_modes():
+    transformer = ElementalModeTransformer().fit(["NaCl"])
+    assert transformer.autoencoder_ is None
+    pd.testing.assert_frame_equal(transformer.modes_, shipped_modes("extended"))
+    assert len(transformer.modes_) == 103
+
+
+def test_prototype_objects_and_strings_are_alike():
+    X = ["CaTiO3"]
+    prototype = Prototype("ABX3", equivalent_sites=[("A", "B")])
+    assert ElementalModeTransformer(prototype=prototype).fit_transform(X).shape == (1, 36)
+    with pytest.raises(ValueError, match="in several ways"):
+        ElementalModeTransformer(prototype="ABX3").fit(X)
+
+
+def test_no_rows(transformer, sites):
+    for fitted in (transformer, sites):
+        with pytest.raises(ValueError, match=r"0 sample\(s\)"):
+            fitted.transform([])
