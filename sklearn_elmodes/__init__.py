@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sklearn_elmodes.autoencoder import ElementAutoencoder
+    from sklearn_elmodes.model_selection import LeaveOneElementOut
     from sklearn_elmodes.persistence import load_model, load_pretrained, save_model
     from sklearn_elmodes.pipelines import make_formation_energy_pipeline
     from sklearn_elmodes.prototypes import Prototype
@@ -20,6 +21,7 @@ _MODULES = {
     "ElementAutoencoder": "autoencoder",
     "ElementalModeTransformer": "transformer",
     "FormationEnergyRegressor": "regressor",
+    "LeaveOneElementOut": "model_selection",
     "Prototype": "prototypes",
     "load_model": "persistence",
     "load_pretrained": "persistence",
@@ -31,6 +33,7 @@ __all__ = [
     "ElementAutoencoder",
     "ElementalModeTransformer",
     "FormationEnergyRegressor",
+    "LeaveOneElementOut",
     "Prototype",
     "load_model",
     "load_pretrained",

@@ -104,5 +104,7 @@ def atomic_number(species: Any) -> int:
     except (TypeError, ValueError, OverflowError):
         number = 0
     if isinstance(species, bool) or number != species or not 1 <= number <= len(SYMBOLS):
-        raise ValueError(f"{species!r} is neither an element symbol nor an atomic number (1-118)")
+        raise ValueError(
+            f"{species!r} is neither an element symbol nor an atomic number (1 to 118)"
+        )
     return number

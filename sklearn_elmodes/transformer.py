@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from collections import defaultdict
 from importlib.resources import files
 from numbers import Integral
 from typing import Any
@@ -22,7 +20,13 @@ from sklearn.utils.validation import (
 
 from sklearn_elmodes.autoencoder import ElementAutoencoder, mode_names
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, PROPERTY_TABLES, SYMBOLS, property_table
-from sklearn_elmodes.formulas import Compositions, parse_composition, parse_formulas
+from sklearn_elmodes.formulas import (
+    Compositions,
+    count_columns,
+    factorize_sites,
+    parse_formulas,
+    parse_species,
+)
 from sklearn_elmodes.prototypes import Prototype, site_names
 
 DEFAULT_N_COMPONENTS = 12
@@ -242,7 +246,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         The number and names of the columns are recorded or checked on the way.
         """
         _check_feature_names(self, X, reset=reset)
-        n_columns = _n_columns(X)
+        n_columns = count_columns(X)
         if reset:
             self.n_features_in_ = n_columns
         if self.prototype_ is None:
@@ -256,7 +260,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
                 f"{self.prototype_.n_sites} sites {', '.join(self.prototype_.sites)}. Pass one "
                 "column of formulas, or one column for each site."
             )
-        return _factorize_sites(X)
+        return factorize_sites(X)
 
     def _features(self, read: Compositions | tuple[NDArray[np.intp], list[Any]]) -> NDArray[Any]:
         if not len(read if isinstance(read, Compositions) else read[0]):
@@ -267,17 +271,19 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
 
     def _by_site(self, sites: NDArray[np.intp], species: list[Any]) -> NDArray[Any]:
         """Look up the modes of what sits on each site."""
-        modes = np.empty((len(species), self._modes_by_number.shape[1]), dtype=self.dtype)
         used = np.zeros(len(species), dtype=bool)
         used[sites.ravel()] = True
-        modes[~used] = np.nan
+        modes = np.full((len(species), self._modes_by_number.shape[1]), np.nan, dtype=self.dtype)
+        errors: dict[int, ValueError] = {}
         for index in np.flatnonzero(used).tolist():
             try:
                 modes[index] = self._species_modes(species[index])
             except ValueError as error:
-                row, column = np.argwhere(sites == index)[0].tolist()
-                site = self.prototype_.sites[column]  # type: ignore[union-attr]
-                raise ValueError(f"Row {row}, site {site}: {error}") from None
+                errors[index] = error
+        if errors:
+            row, column = np.argwhere(np.isin(sites, list(errors)))[0].tolist()
+            site = self.prototype_.sites[column]  # type: ignore[union-attr]
+            raise ValueError(f"Row {row}, site {site}: {errors[int(sites[row, column])]}")
         features = modes[sites]  # (n_samples, n_sites, n_components)
         if np.isnan(modes[used]).any():
             features[np.isnan(features).any(axis=(1, 2))] = np.nan
@@ -285,20 +291,12 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
 
     def _species_modes(self, species: Any) -> NDArray[np.float64]:
         """Return the modes of a symbol, an atomic number or a mixture."""
-        if isinstance(species, (int, float, np.integer, np.floating)):
-            number = 0 if isinstance(species, bool) or species != species else int(species)
-            if number != species or not 1 <= number <= len(SYMBOLS):
-                raise ValueError(f"{species!r} is no atomic number (1 to {len(SYMBOLS)}).")
-            amounts = {SYMBOLS[number - 1]: 1.0}
-        else:
-            amounts = parse_composition(species)
-        numbers = [ATOMIC_NUMBERS[symbol] for symbol in amounts]
+        amounts = parse_species(species)
+        modes = self._modes_by_number[[ATOMIC_NUMBERS[symbol] for symbol in amounts]]
+        unknown = np.isnan(modes[:, 0])
+        if self.handle_unknown == "error" and unknown.any():
+            raise ValueError(self._no_modes(list(amounts)[int(unknown.argmax())]))
         weights = np.fromiter(amounts.values(), dtype=float)
-        modes = self._modes_by_number[numbers]
-        if self.handle_unknown == "error" and np.isnan(modes).any():
-            raise ValueError(
-                self._no_modes(SYMBOLS[numbers[int(np.isnan(modes).any(axis=1).argmax())] - 1])
-            )
         return weights / weights.sum() @ modes
 
     def _pooled(self, compositions: Compositions) -> NDArray[Any]:
@@ -402,49 +400,3 @@ def shipped_modes(properties: str) -> pd.DataFrame:
     path = files("sklearn_elmodes.pretrained").joinpath(f"modes_{properties}.csv")
     with path.open(encoding="utf-8") as file:
         return pd.read_csv(file, index_col="symbol", keep_default_na=False, na_values=[""])
-
-
-def _n_columns(X: Any) -> int:
-    shape = getattr(X, "shape", None)
-    if shape is not None:
-        return 1 if len(shape) < 2 else int(shape[1])
-    first = next(iter(X), None) if isinstance(X, (list, tuple)) else None
-    return len(first) if isinstance(first, (list, tuple, np.ndarray)) else 1
-
-
-def _factorize_sites(X: Any) -> tuple[NDArray[np.intp], list[Any]]:
-    """Give numbers to the distinct entries of a matrix of species.
-
-    Returns
-    -------
-    sites : ndarray of shape (n_samples, n_sites)
-        Index of each entry in ``species``.
-    species : list
-        The distinct entries.
-    """
-    if hasattr(X, "to_numpy"):
-        X = X.to_numpy()
-    elif not isinstance(X, np.ndarray):
-        widths = {len(row) for row in X}
-        if len(widths) > 1:
-            expected = len(X[0])
-            row = next(i for i, entries in enumerate(X) if len(entries) != expected)
-            raise ValueError(f"Row {row} has {len(X[row])} sites where row 0 has {expected}.")
-        X = np.array(X, dtype=object)
-    if X.ndim != 2:
-        raise ValueError(f"Expected an array of shape (n_samples, n_sites), got {X.shape}.")
-    flat = np.ascontiguousarray(X).reshape(-1)
-    if flat.dtype.kind in "iu" and flat.size and flat.min() >= 0 and flat.max() < 1024:
-        return X.astype(np.intp, copy=False), list(range(int(flat.max()) + 1))
-    if flat.dtype.kind == "U" and flat.dtype.itemsize == 8:  # symbols of two characters
-        codes, distinct = pd.factorize(flat.view(np.uint64))
-        return codes.reshape(X.shape), distinct.view(flat.dtype).tolist()
-    numbers: defaultdict[Any, int] = defaultdict(itertools.count().__next__)
-    try:
-        codes = np.fromiter(map(numbers.__getitem__, flat.tolist()), dtype=np.intp, count=flat.size)
-    except TypeError:
-        raise ValueError(
-            "With a prototype, every entry of X must be a symbol, an atomic number or a mixture "
-            'such as "Na0.5K0.5".'
-        ) from None
-    return codes.reshape(X.shape), list(numbers)

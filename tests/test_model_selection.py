@@ -1,0 +1,82 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import GridSearchCV, cross_validate
+
+from sklearn_elmodes import LeaveOneElementOut, make_formation_energy_pipeline
+from sklearn_elmodes.elements import ATOMIC_NUMBERS
+
+FORMULAS = ["NaCl", "KCl", "KBr", "MgO", "Na2MgCl4"]
+SMALL = {"n_estimators": 1, "hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
+
+
+def test_every_element_is_held_out_once():
+    folds = list(LeaveOneElementOut().split_by_element(FORMULAS))
+    assert [element for element, _, _ in folds] == ["O", "Na", "Mg", "Cl", "K", "Br"]
+    for element, train, test in folds:
+        assert [element in formula for formula in FORMULAS] == [i in test for i in range(5)]
+        assert sorted([*train, *test]) == list(range(5))
+    assert LeaveOneElementOut().get_n_splits(FORMULAS) == 6
+
+
+def test_min_samples_and_elements():
+    assert LeaveOneElementOut(min_samples=3).get_n_splits(FORMULAS) == 1
+    chosen = LeaveOneElementOut(elements=["Cl", "O"])
+    assert [fold[0] for fold in chosen.split_by_element(FORMULAS)] == ["O", "Cl"]
+    assert chosen.get_n_splits() == 2
+
+
+@pytest.mark.parametrize(
+    ("splitter", "X", "message"),
+    [
+        (LeaveOneElementOut(elements=["F"]), FORMULAS, "F occurs in 0 samples"),
+        (LeaveOneElementOut(elements=["O"], min_samples=2), FORMULAS, "O occurs in 1 samples"),
+        (LeaveOneElementOut(elements=["Xx"]), FORMULAS, "unknown element symbol 'Xx'"),
+        (LeaveOneElementOut(elements=["Na"]), ["NaCl", "NaBr"], "Na occurs in every sample"),
+        (LeaveOneElementOut(), ["NaCl", "NaCl"], "No element occurs in at least 1 of the 2"),
+        (LeaveOneElementOut(), ["NaCl", "Xx"], "Row 1: .*unknown element 'Xx'"),
+        (LeaveOneElementOut(), [["Na", "Cl"], ["K", "Xx"]], "Row 1: .*unknown element 'Xx'"),
+    ],
+)
+def test_refusals(splitter, X, message):
+    with pytest.raises(ValueError, match=message):
+        list(splitter.split(X))
+    with pytest.raises(ValueError, match="depends on X"):
+        LeaveOneElementOut().get_n_splits()
+
+
+def test_sites_and_formulas_agree(elpasolites):
+    X, _ = elpasolites
+    formulas = pd.Series([f"{a}{b}{c}2{d}6" for a, b, c, d in X])
+    numbers = np.vectorize(ATOMIC_NUMBERS.get)(X)
+    folds = [list(LeaveOneElementOut().split_by_element(x)) for x in (X, formulas, numbers)]
+    assert [len(f) for f in folds] == [39, 39, 39]
+    for one, two, three in zip(*folds, strict=True):
+        assert one[0] == two[0] == three[0]
+        np.testing.assert_array_equal(one[2], two[2])
+        np.testing.assert_array_equal(one[2], three[2])
+        assert (X[one[2]] == one[0]).any(axis=1).all()
+        assert not (X[one[1]] == one[0]).any()
+
+
+def test_mixed_sites_count_for_both_elements():
+    folds = list(LeaveOneElementOut().split_by_element([["Na0.5K0.5", "Cl"], ["Na", "Br"]]))
+    assert {element: test.tolist() for element, _, test in folds} == {
+        "Cl": [0],
+        "K": [0],
+        "Br": [1],
+    }
+
+
+def test_in_cross_validation_and_grid_search(elpasolites):
+    X, y = elpasolites
+    X, y = X[:300], y[:300]
+    splitter = LeaveOneElementOut(elements=["Cl", "Na", "O"])
+    pipeline = make_formation_energy_pipeline("ABC2D6", **SMALL)
+    scores = cross_validate(pipeline, X, y, cv=splitter, error_score="raise", return_indices=True)
+    assert len(scores["test_score"]) == 3
+    for element, test in zip(("O", "Na", "Cl"), scores["indices"]["test"], strict=True):
+        assert (X[test] == element).any(axis=1).all()
+    grid = {"formationenergyregressor__max_iter": [1, 2]}
+    search = GridSearchCV(pipeline, grid, cv=splitter, error_score="raise").fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
