@@ -384,7 +384,7 @@ def contained_elements(X: Any) -> NDArray[np.bool_]:
         Column Z - 1 is True where the element of atomic number Z occurs.
     """
     if count_columns(X) == 1:
-        return np.greater(element_fractions(X), 0)
+        return element_fractions(X) > 0
     sites, species = factorize_sites(X)
     contains = np.zeros((len(species), len(SYMBOLS)), dtype=bool)
     for index in np.unique(sites).tolist():
@@ -394,7 +394,7 @@ def contained_elements(X: Any) -> NDArray[np.bool_]:
             row = int(np.argwhere(sites == index)[0, 0])
             raise ValueError(f"Row {row}: {error}") from None
         contains[index, [ATOMIC_NUMBERS[symbol] - 1 for symbol in amounts]] = True
-    return contains[sites].any(axis=1)
+    return np.asarray(contains[sites].any(axis=1))
 
 
 def as_column(X: Any) -> list[Any]:
