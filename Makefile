@@ -25,12 +25,14 @@ format: $(VENV)/test.stamp
 clean:
 	rm -rf $(VENV) elmodes-demo build *.egg-info
 
-$(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+# A stamp is written when its step is complete, so that a broken one is repeated.
+$(VENV)/venv.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	|| { echo "Python 3.11 or newer is needed: make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	touch $@
 
-# torch comes first and alone: its pin selects the build without CUDA where there is one.
-$(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) torch
+$(VENV)/demo.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
 	$(INSTALL) --editable '.[plots]'
 	touch $@
 

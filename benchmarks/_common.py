@@ -34,8 +34,13 @@ def summarise(values: list[float]) -> dict[str, Any]:
     return {"mean": float(np.mean(values)), "std": spread, "values": [float(v) for v in values]}
 
 
-def write_results(name: str, results: dict[str, Any], arguments: argparse.Namespace) -> None:
-    """Write results beside the circumstances in which they were measured."""
+def write_results(
+    name: str, results: dict[str, Any], claims: dict[str, bool], arguments: argparse.Namespace
+) -> None:
+    """Write results beside the circumstances in which they were measured.
+
+    A full run ends with exit code 1 if one of the claims does not hold.
+    """
     arguments.output.mkdir(parents=True, exist_ok=True)
     content = {
         "benchmark": name,
@@ -44,8 +49,12 @@ def write_results(name: str, results: dict[str, Any], arguments: argparse.Namesp
         "machine": f"{platform.machine()}, {os.cpu_count()} CPUs seen, {platform.system()}",
         "python": platform.python_version(),
         "versions": {package: version(package) for package in PACKAGES},
+        "claims": claims,
         "results": results,
     }
     path = arguments.output / f"{name}.json"
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(f"Wrote {path.name}.")
+    failed = [claim for claim, holds in claims.items() if not holds]
+    if failed and not arguments.quick:
+        raise SystemExit(f"Does not hold: {'; '.join(failed)}")

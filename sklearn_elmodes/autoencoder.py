@@ -156,8 +156,8 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
 
         inputs = self._encoder_inputs(X)  # (n_elements, 2 * n_properties)
         standardised = inputs[:, : X.shape[1]]
-        hidden = [int(width) for width in self.hidden_layer_sizes]
-        widths = [inputs.shape[1], *hidden, self.n_components]
+        hidden = layer_widths("hidden_layer_sizes", self.hidden_layer_sizes, allow_none=True)
+        widths = [inputs.shape[1], *hidden, int(self.n_components)]
         random_state = check_random_state(self.random_state)
         encoder = _initial_layers(widths, random_state)
         encoder[0][0][X.shape[1] :] = 0.0  # gaps start without an influence
@@ -202,9 +202,10 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         modes = np.asarray(X, dtype=np.float64)
-        if modes.ndim != 2 or modes.shape[1] != self.n_components:
+        n_components = self.decoder_[0][0].shape[0]
+        if modes.ndim != 2 or modes.shape[1] != n_components:
             raise ValueError(
-                f"Expected modes of shape (n_elements, {self.n_components}), got {modes.shape}."
+                f"Expected modes of shape (n_elements, {n_components}), got {modes.shape}."
             )
         return _forward(self.decoder_, modes, self.activation) * self.scale_ + self.mean_
 
@@ -214,7 +215,11 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Ignored.
+            Checked against the columns seen in ``fit``, and not used.
+
+        Returns
+        -------
+        ndarray of str
         """
         check_is_fitted(self)
         _check_feature_names_in(self, input_features, generate_names=False)
@@ -281,6 +286,15 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
+
+
+def layer_widths(name: str, sizes: Any, *, allow_none: bool = False) -> tuple[int, ...]:
+    """Check and return the widths of layers, given under a parameter's name."""
+    widths = list(sizes) if np.ndim(sizes) == 1 else []
+    usable = all(isinstance(width, (int, np.integer)) and width >= 1 for width in widths)
+    if not usable or (not widths and (np.size(sizes) or not allow_none)):
+        raise ValueError(f"{name} must be a sequence of positive integers, got {sizes!r}.")
+    return tuple(int(width) for width in widths)
 
 
 def mode_names(n_components: int) -> list[str]:

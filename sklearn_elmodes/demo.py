@@ -21,7 +21,7 @@ from sklearn_elmodes.autoencoder import ElementAutoencoder
 from sklearn_elmodes.datasets import load_expt_formation_enthalpies
 from sklearn_elmodes.elements import HERR2019_COLUMNS, property_table
 from sklearn_elmodes.formulas import element_fractions
-from sklearn_elmodes.inspection import ModeMapDisplay, PeriodicTableDisplay, table_position
+from sklearn_elmodes.inspection import ModeMapDisplay, PeriodicTableDisplay, pyplot, table_position
 from sklearn_elmodes.persistence import load_pretrained
 from sklearn_elmodes.pipelines import make_formation_energy_pipeline
 from sklearn_elmodes.transformer import DEFAULT_N_COMPONENTS, learn_modes
@@ -44,10 +44,9 @@ def run_demo(output: Path, *, folds: int, quick: bool, say: Callable[[str], Any]
     say : callable
         Takes the lines of the report.
     """
-    import matplotlib as mpl
-
+    plt = pyplot()
     output.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context({"backend": "agg", "savefig.dpi": 120}):
+    with plt.rc_context({"savefig.dpi": 120}):
         _modes(output, quick, say)
         _measured_enthalpies(output, folds, quick, say)
         _elpasolites(say)
@@ -163,7 +162,5 @@ def _elpasolites(say: Callable[[str], Any]) -> None:
 
 
 def _save(figure: Any, path: Path) -> None:
-    import matplotlib.pyplot as plt
-
     figure.savefig(path)
-    plt.close(figure)
+    pyplot().close(figure)

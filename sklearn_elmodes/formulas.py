@@ -12,7 +12,7 @@ import itertools
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -27,8 +27,15 @@ _TOKEN = re.compile(
     r"(?P<symbol>[A-Z][a-z]?)|(?P<number>[0-9]+(?:\.[0-9]+)?)|(?P<open>[(\[{])|(?P<close>[)\]}])"
 )
 _DOTS = "·*⋅•"  # middle dot, asterisk, dot operator, bullet
-# A final ".5H2O" is crystal water: nobody writes two oxygen counts in a row.
-_WATER = re.compile(r"\.(?=(?:[0-9]+(?:\.[0-9]+)?)?[HD]2O\Z)")
+# Crystal water at the end, "CuSO4.5H2O": a whole number of at least two anions,
+# then a number of waters. "WO3.0H2O" and "Li0.5H2O" are decimals.
+_WATER = re.compile(
+    r"(?:[OFINS]|Cl|Br|[)\]}])(?:[2-9]|[1-9][0-9]+)(?P<dot>\.)"
+    r"(?!0+(?:\.0*)?[HD])(?=[0-9]+(?:\.[0-9]+)?[HD]2O\Z)"
+)
+# The same after any other number of atoms could be either.
+_MAYBE_WATER = re.compile(r"[1-9][0-9]*\.(?!0+[HD])[0-9]+[HD]2O\Z")
+_MAX_AMOUNT = 1e100  # sums of amounts stay finite
 _CHARGE = re.compile(r"(?:\^[0-9]*[+-]|\^[+-][0-9]+|(?<![0-9+-])[+-]+)\Z")
 
 
@@ -71,6 +78,7 @@ class Compositions:
         return Compositions(starts - starts[0], self.atomic_numbers[entries], self.amounts[entries])
 
     def __getitem__(self, row: int) -> dict[str, float]:
+        row = range(len(self))[row]
         entries = slice(self.starts[row], self.starts[row + 1])
         symbols = (SYMBOLS[z - 1] for z in self.atomic_numbers[entries])
         return dict(zip(symbols, self.amounts[entries].tolist(), strict=True))
@@ -135,6 +143,7 @@ def parse_formula(
         raise fail("a charge is not part of a composition", charge.start())
 
     water = _WATER.search(text)
+    dot = water.start("dot") if water else -1  # where crystal water is joined
     amounts: dict[str, float] = {}  # of the whole formula
     group: dict[str, float] = {}  # of the innermost open bracket
     outer: list[tuple[dict[str, float], str, int]] = []
@@ -155,10 +164,12 @@ def parse_formula(
         if number is None or number.lastgroup != "number":
             return 1.0, end
         stop = number.end()
-        if water and not coefficient and end < water.start() < stop:
-            stop = water.start()
+        if not coefficient and end < dot < stop:
+            stop = dot
+        elif not coefficient and _MAYBE_WATER.match(text, end):
+            raise fail("unclear '.' (write '·' before crystal water, or brackets)", end)
         value = float(text[end:stop])
-        if not 0.0 < value < math.inf:
+        if not 0.0 < value < _MAX_AMOUNT:
             reason = "zero amount" if value == 0.0 else "amount too large"
             raise fail(f"{reason} {_shown(text[end:stop])}", end)
         return value, stop
@@ -196,7 +207,9 @@ def parse_formula(
             has_coefficient = True
             if parts == 1 and not any(dot in text for dot in _DOTS + "."):
                 raise fail("a formula cannot begin with a number", 0)
-        elif text[position] in _DOTS or (text[position] == "." and _joins(text, position, water)):
+        elif text[position] in _DOTS or (
+            text[position] == "." and (position == dot or _opens_part(text, position + 1))
+        ):
             finish_part()
             group, coefficient, has_coefficient = {}, 1.0, False
             parts += 1
@@ -205,23 +218,19 @@ def parse_formula(
             raise fail(_complaint(text, position), position)
     finish_part()
     for symbol, amount in amounts.items():
-        if not 0.0 < amount < math.inf:
+        if not 0.0 < amount < _MAX_AMOUNT:
             raise fail(f"amount of {symbol} out of range ({amount})", first_seen[symbol])
     return amounts
 
 
-def _joins(text: str, position: int, water: re.Match[str] | None) -> bool:
-    if water and position == water.start():
-        return True
-    return (
-        text[position + 1 : position + 2].isalpha() or text[position + 1 : position + 2] in _CLOSING
-    )
+def _opens_part(text: str, position: int) -> bool:
+    return text[position : position + 1].isalpha() or text[position : position + 1] in _CLOSING
 
 
 def _complaint(text: str, position: int) -> str:
     character = text[position]
     if character == "-":
-        return "negative amount"
+        return "negative amount (write a charge as ^2-, and see allow_charge)"
     if character == "+":
         return "unexpected '+' (write a charge as ^2+, and see allow_charge)"
     if character == "." and text[position + 1 : position + 2].isdigit():
@@ -276,10 +285,11 @@ def parse_composition(
                 f"Cannot read the composition {_shown(value)}: unknown element {symbol!r}."
             )
         try:
-            amount = math.nan if isinstance(raw, (bool, str)) else float(raw)
+            refused = isinstance(raw, (bool, np.bool_, str, bytes))
+            amount = math.nan if refused else float(raw)
         except (TypeError, ValueError, OverflowError):
             amount = math.nan
-        if not 0.0 < amount < math.inf:
+        if not 0.0 < amount < _MAX_AMOUNT:
             raise ValueError(
                 f"Cannot read the composition {_shown(value)}: the amount of {symbol} must be "
                 f"a positive number, got {raw!r}."
@@ -415,7 +425,7 @@ def as_column(X: Any) -> list[Any]:
                 "Species per site need a prototype."
             )
         return list(X.tolist())
-    if not isinstance(X, Iterable):
+    if not isinstance(X, Iterable) or isinstance(X, Set):
         raise ValueError(f"Expected a sequence of formulas, got {_shown(X)}.")
     column = list(X)
     if any(isinstance(item, (list, tuple, np.ndarray)) for item in column):

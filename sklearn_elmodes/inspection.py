@@ -16,6 +16,17 @@ _NOBLE_GASES = (0, 2, 10, 18, 36, 54, 86, 118)
 _BLOCK_COLOURS = {"s": "#0072B2", "p": "#E69F00", "d": "#009E73", "f": "#CC79A7"}
 
 
+def pyplot() -> Any:
+    """Import matplotlib, or say how to install it."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise ImportError(
+            "Pictures need matplotlib: pip install 'sklearn-elmodes[plots]'."
+        ) from None
+    return plt
+
+
 def table_position(symbol: str) -> tuple[int, int]:
     """Return row and column of an element in the usual layout of 18 columns.
 
@@ -104,6 +115,8 @@ class PeriodicTableDisplay:
         PeriodicTableDisplay
         """
         check_is_fitted(estimator)
+        if not 1 <= mode <= estimator.modes_.shape[1]:
+            raise ValueError(f"mode={mode} must lie between 1 and {estimator.modes_.shape[1]}.")
         modes = estimator.modes_[f"mode{mode}"]
         return cls(modes.to_dict(), label=f"mode {mode} (standard deviations)").plot(ax=ax)
 
@@ -121,8 +134,8 @@ class PeriodicTableDisplay:
         -------
         self
         """
+        plt = pyplot()
         import matplotlib as mpl
-        import matplotlib.pyplot as plt
         from matplotlib.patches import Rectangle
 
         known = {s: float(v) for s, v in dict(self.values).items() if np.isfinite(v)}
@@ -225,8 +238,7 @@ class ModeMapDisplay:
         -------
         self
         """
-        import matplotlib.pyplot as plt
-
+        plt = pyplot()
         if ax is None:
             _, ax = plt.subplots(figsize=(9, 7), layout="constrained")
         points = self.modes[[f"mode{number}" for number in self.pair]].to_numpy()

@@ -28,7 +28,7 @@ class LeaveOneElementOut(BaseCrossValidator):
     min_samples : int, default=1
         Leave out elements that fewer samples contain.
     elements : sequence of str, default=None
-        Elements to hold out; None takes all that occur.
+        Elements to hold out; None takes all that occur, but not in every sample.
 
     Examples
     --------
@@ -113,7 +113,7 @@ class LeaveOneElementOut(BaseCrossValidator):
         if X is None:
             if self.elements is None:
                 raise ValueError("The number of folds depends on X; pass it.")
-            return len(set(self.elements))
+            return len(self._asked_for())
         return len(self._held_out(contained_elements(X)))
 
     def _held_out(self, contains: NDArray[np.bool_]) -> list[int]:
@@ -128,7 +128,7 @@ class LeaveOneElementOut(BaseCrossValidator):
                     "samples but not in all of them."
                 )
             return list(chosen)
-        chosen = sorted({atomic_number(symbol) for symbol in self.elements})
+        chosen = self._asked_for()
         for number in chosen:
             count, symbol = int(counts[number - 1]), SYMBOLS[number - 1]
             if count < max(self.min_samples, 1):
@@ -139,3 +139,11 @@ class LeaveOneElementOut(BaseCrossValidator):
             if count == len(contains):
                 raise ValueError(f"{symbol} occurs in every sample; none is left to train on.")
         return chosen
+
+    def _asked_for(self) -> list[int]:
+        """Return the atomic numbers of ``elements``."""
+        if isinstance(self.elements, str):
+            raise ValueError(
+                f"elements={self.elements!r} must be a sequence of symbols: [{self.elements!r}]."
+            )
+        return sorted({atomic_number(symbol) for symbol in self.elements or ()})

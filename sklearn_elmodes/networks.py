@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +19,14 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "t
 class EnsembleLinear(nn.Module):
     """One linear layer for each member of an ensemble."""
 
-    def __init__(self, n_members: int, n_in: int, n_out: int) -> None:
+    def __init__(self, n_members: int, n_in: int, n_out: int, generator: torch.Generator) -> None:
         super().__init__()
         bound = 1 / math.sqrt(n_in)
-        self.weight = nn.Parameter(torch.empty(n_members, n_in, n_out).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(n_members, 1, n_out).uniform_(-bound, bound))
+        self.weight = nn.Parameter(torch.empty(n_members, n_in, n_out))
+        self.bias = nn.Parameter(torch.empty(n_members, 1, n_out))
+        if not self.weight.is_meta:
+            nn.init.uniform_(self.weight, -bound, bound, generator)
+            nn.init.uniform_(self.bias, -bound, bound, generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n_members, n_rows, n_in) to (n_members, n_rows, n_out)."""
@@ -32,19 +36,19 @@ class EnsembleLinear(nn.Module):
 class Residual(nn.Module):
     """A hidden layer whose result is added to its input."""
 
-    def __init__(self, n_members: int, width: int, activation: str, dropout: float) -> None:
+    def __init__(self, linear: EnsembleLinear, activation: str, dropout: float) -> None:
         super().__init__()
-        self.linear = EnsembleLinear(n_members, width, width)
+        self.linear = linear
         self.activation = _ACTIVATIONS[activation]()
         self.dropout = dropout
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Keep the shape (n_members, n_rows, width)."""
+    def forward(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Keep the shape (n_members, n_rows, width); a generator means training."""
         change = self.activation(self.linear(x))
-        if self.training and self.dropout:
+        if generator is not None and self.dropout:
             # One mask serves all members: on a CPU random bits cost as much as
             # the products, and the members see different rows anyway.
-            kept = torch.empty_like(x[0]).bernoulli_(1 - self.dropout)
+            kept = torch.empty_like(x[0]).bernoulli_(1 - self.dropout, generator=generator)
             change = change * kept.div_(1 - self.dropout)
         return x + change
 
@@ -71,6 +75,9 @@ class SiteNetwork(nn.Module):
         All orders of the sites that leave the crystal as it is, identity
         included. Training draws one for each row, prediction averages them.
     dtype : torch.dtype
+    seed : int
+        Seed of the weights, the dropout and the drawn orders. The global
+        random state is neither used nor changed.
     """
 
     permutations: Tensor
@@ -86,27 +93,35 @@ class SiteNetwork(nn.Module):
         dropout: float,
         permutations: Sequence[Sequence[int]],
         dtype: torch.dtype,
+        seed: int,
     ) -> None:
         super().__init__()
         self.n_members = n_members
+        self.seed = seed
+        self._generator: torch.Generator | None = None
+        initial = torch.Generator().manual_seed(seed)
         encoder: list[nn.Module] = []
         width = n_site_features
         if n_sites > 1:
             for size in encoder_layer_sizes:
-                encoder += [EnsembleLinear(n_members, width, size), _ACTIVATIONS[activation]()]
+                encoder += [
+                    EnsembleLinear(n_members, width, size, initial),
+                    _ACTIVATIONS[activation](),
+                ]
                 width = size
             encoder = encoder[:-1]
         self.encoder = nn.Sequential(*encoder)
         self.site_width = width
-        joint: list[nn.Module] = []
+        self.joint = nn.ModuleList()
         width *= n_sites
         for number, size in enumerate(hidden_layer_sizes):
+            linear = EnsembleLinear(n_members, width, size, initial)
             if number and size == width:
-                joint.append(Residual(n_members, width, activation, dropout))
+                self.joint.append(Residual(linear, activation, dropout))
             else:
-                joint += [EnsembleLinear(n_members, width, size), _ACTIVATIONS[activation]()]
+                self.joint.append(nn.Sequential(linear, _ACTIVATIONS[activation]()))
             width = size
-        self.joint = nn.Sequential(*joint, EnsembleLinear(n_members, width, 1))
+        self.last = EnsembleLinear(n_members, width, 1, initial)
         self.register_buffer("permutations", torch.tensor(permutations), persistent=False)
         self.to(dtype)
 
@@ -128,7 +143,12 @@ class SiteNetwork(nn.Module):
         if len(self.permutations) == 1:
             return self._join(codes, sites)
         if self.training:
-            drawn = torch.randint(len(self.permutations), sites.shape[:2], device=sites.device)
+            drawn = torch.randint(
+                len(self.permutations),
+                sites.shape[:2],
+                device=sites.device,
+                generator=self._random(sites.device),
+            )
             return self._join(codes, sites.gather(2, self.permutations[drawn]))
         return torch.stack(
             [self._join(codes, sites[..., order]) for order in self.permutations]
@@ -138,7 +158,19 @@ class SiteNetwork(nn.Module):
         n_members, n_rows, n_sites = sites.shape
         index = sites.reshape(n_members, -1, 1).expand(-1, -1, self.site_width)
         rows = codes.gather(1, index).view(n_members, n_rows, n_sites * self.site_width)
-        return self.joint(rows)[..., 0]
+        generator = self._random(rows.device) if self.training else None
+        for layer in self.joint:
+            rows = layer(rows, generator) if isinstance(layer, Residual) else layer(rows)
+        return self.last(rows)[..., 0]
+
+    def _random(self, device: torch.device) -> torch.Generator:
+        """Return this network's own source of random numbers on a device."""
+        if self._generator is None or self._generator.device != device:
+            self._generator = torch.Generator(device).manual_seed(self.seed + 1)
+        return self._generator
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_generator": None}
 
 
 class EnsembleLoss(nn.Module):

@@ -64,6 +64,8 @@ def save_model(pipeline: Pipeline, path: str | os.PathLike[str], *, card: str = 
     """
     from safetensors.numpy import save
 
+    if not isinstance(pipeline, Pipeline):
+        raise ValueError(f"Expected a fitted Pipeline, got a {type(pipeline).__name__}.")
     check_is_fitted(pipeline)
     arrays: Arrays = {}
     steps: list[State] = []
@@ -77,6 +79,8 @@ def save_model(pipeline: Pipeline, path: str | os.PathLike[str], *, card: str = 
         state["n_features_in"] = step.n_features_in_
         if hasattr(step, "feature_names_in_"):
             state["feature_names_in"] = step.feature_names_in_.tolist()
+        if hasattr(step, "_sklearn_output_config"):
+            state["set_output"] = step._sklearn_output_config
         steps.append({"name": name, "class": kind, **state})
         arrays |= {f"{name}.{key}": np.ascontiguousarray(a) for key, a in step_arrays.items()}
     header = {
@@ -86,7 +90,7 @@ def save_model(pipeline: Pipeline, path: str | os.PathLike[str], *, card: str = 
         "card": card,
     }
     try:
-        text = json.dumps(header, allow_nan=False)
+        text = json.dumps(header, allow_nan=False, default=_plain)
     except (TypeError, ValueError) as error:
         raise ValueError(f"A parameter of the pipeline cannot be written: {error}") from error
     content = save(arrays, metadata={_KEY: text})
@@ -113,7 +117,8 @@ def load_model(path: str | os.PathLike[str]) -> Pipeline:
     Returns
     -------
     Pipeline
-        Fitted, on the CPU. Its ``model_card_`` holds the card.
+        Fitted, on the CPU. Its ``model_card_`` holds the card. The transformer
+        has its modes; ``autoencoder_`` is None.
 
     Raises
     ------
@@ -129,7 +134,7 @@ def load_model(path: str | os.PathLike[str]) -> Pipeline:
             arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is no model file, or is damaged: {error}") from error
     schema = header.get("schema_version") if isinstance(header, dict) else None
     if schema != SCHEMA_VERSION:
@@ -142,9 +147,11 @@ def load_model(path: str | os.PathLike[str]) -> Pipeline:
         raise ValueError(f"{path} holds values in {infinite[0]} that are not finite.")
     try:
         steps = [(step["name"], _read_step(step, arrays)) for step in header["steps"]]
+        pipeline = Pipeline(steps)
+        if not steps or len({name for name, _ in steps}) != len(steps):
+            raise ValueError("its steps are not those of a pipeline")
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
         raise ValueError(f"{path} does not describe a model: {error!r}") from error
-    pipeline = Pipeline(steps)
     pipeline.model_card_ = header.get("card", "")
     return pipeline
 
@@ -186,6 +193,13 @@ def load_pretrained(name: str) -> Pipeline:
     return load_model(str(folder.joinpath(f"{name}.safetensors")))
 
 
+def _plain(value: Any) -> Any:
+    """Turn NumPy's numbers and arrays into Python's."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"{value!r} is a {type(value).__name__}, which JSON cannot hold")
+
+
 def _is_sound(key: str, array: NDArray[Any]) -> bool:
     # Gaps in a table of properties are the one place where NaN is meant.
     if key.endswith(".properties"):
@@ -200,6 +214,8 @@ def _read_step(step: State, arrays: Arrays) -> Any:
     estimator.n_features_in_ = int(step["n_features_in"])
     if "feature_names_in" in step:
         estimator.feature_names_in_ = np.array(step["feature_names_in"], dtype=object)
+    if "set_output" in step:
+        estimator.set_output(transform=step["set_output"]["transform"])
     return estimator
 
 
@@ -241,6 +257,7 @@ def _read_transformer(step: State, arrays: Arrays) -> ElementalModeTransformer:
         parameters["autoencoder"] = ElementAutoencoder(**settings)
     transformer = ElementalModeTransformer(**parameters)
     transformer._validate_params()
+    transformer.autoencoder_ = None
     transformer._set_mode_table(step["elements"], arrays["modes"])
     return transformer
 
@@ -262,14 +279,13 @@ def _read_scaler(step: State, arrays: Arrays) -> StandardScaler:
 
 
 def _write_regressor(step: FormationEnergyRegressor) -> tuple[State, Arrays]:
-    module = {**step.net_.get_params_for("module")}
-    module["dtype"] = str(module["dtype"]).removeprefix("torch.")
     weights = step.net_.module_.state_dict()
     state = {
         "parameters": step.get_params(),
-        "module": module,
+        "dtype": str(next(iter(weights.values())).dtype).removeprefix("torch."),
         "target": [step.target_mean_, step.target_scale_],
         "loss_curve": step.loss_curve_,
+        "validation_loss_curve": step.validation_loss_curve_,
     }
     return state, {name: tensor.cpu().numpy() for name, tensor in weights.items()}
 
@@ -279,15 +295,18 @@ def _read_regressor(step: State, arrays: Arrays) -> FormationEnergyRegressor:
 
     from sklearn_elmodes.training import restore_net
 
-    if step["module"]["dtype"] not in ("float32", "float64"):
-        raise ValueError(f"unknown type {step['module']['dtype']!r}")
-    module = {name: _tuples(value) for name, value in step["module"].items()}
-    module["dtype"] = getattr(torch, module["dtype"])
+    if step["dtype"] not in ("float32", "float64"):
+        raise ValueError(f"unknown type {step['dtype']!r}")
+    if not np.isfinite(step["target"]).all():
+        raise ValueError("the scale of the target is not finite")
     regressor = FormationEnergyRegressor(**_parameters(step))
     regressor._validate_params()
-    regressor.net_ = restore_net(module, arrays)
+    module = regressor._module_arguments(int(step["n_features_in"]), step["dtype"], seed=0)
+    weights = {name: torch.tensor(array) for name, array in arrays.items()}
+    regressor.net_ = restore_net(module, weights)
     regressor.target_mean_, regressor.target_scale_ = map(float, step["target"])
-    regressor.loss_curve_ = list(map(float, step["loss_curve"]))
+    regressor.loss_curve_ = step["loss_curve"]
+    regressor.validation_loss_curve_ = step["validation_loss_curve"]
     regressor.n_iter_ = len(regressor.loss_curve_)
     return regressor
 

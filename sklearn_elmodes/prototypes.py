@@ -23,6 +23,7 @@ _KNOWN: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     "rock-salt": ("AB", (("A", "B"),)),
 }
 _SITE = re.compile(r"([A-Z])([0-9]*)")
+_MAX_SITES = 12  # assigning elements takes exponential time at worst
 _TOLERANCE = 1e-6  # relative, for amounts such as 0.3333333
 
 
@@ -78,6 +79,8 @@ class Prototype:
                 f"{', '.join(_KNOWN)}."
             )
         multiplicities = tuple(int(digits[:9] or 1) for _, digits in found)
+        if len(sites) > _MAX_SITES:
+            raise ValueError(f"The prototype {formula!r} has more than {_MAX_SITES} sites.")
         if min(multiplicities) < 1 or any(len(digits) > 3 for _, digits in found):
             raise ValueError(
                 f"Cannot read the prototype {formula!r}: multiplicities lie between 1 and 999."
@@ -87,6 +90,13 @@ class Prototype:
         self.formula = text
         self.sites = sites
         self.multiplicities = multiplicities
+        if isinstance(equivalent_sites, str) or any(
+            isinstance(group, str) or len(group) < 2 for group in equivalent_sites
+        ):
+            raise ValueError(
+                f"equivalent_sites={equivalent_sites!r} must be a sequence of sets of two sites "
+                'or more: [("A", "B")].'
+            )
         self.equivalent_sites = tuple(tuple(sites) for sites in equivalent_sites)
         listed = [site for sites in self.equivalent_sites for site in sites]
         if len(set(listed)) != len(listed) or not set(listed) <= set(sites):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from numbers import Integral, Real
 from typing import Any
 
@@ -13,6 +14,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_elmodes.autoencoder import layer_widths
 
 _MAX_PERMUTATIONS = 24
 _PREDICT_ROWS = 65_536  # rows whose distinct sites are sought together
@@ -89,7 +92,11 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
     n_iter_ : int
         Passes over the data.
     loss_curve_ : list of float
-        Mean absolute training error of a member after each pass, in units of y.
+        Mean absolute error of a member over the batches of each pass, dropout
+        included, in units of y.
+    validation_loss_curve_ : list of float or None
+        Mean absolute error of a member on the rows held out, after each pass;
+        None without early stopping.
     target_mean_, target_scale_ : float
         What the target was centred and divided by.
 
@@ -196,48 +203,46 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
             If the columns of X do not divide into ``n_sites``, or training
             diverges.
         """
-        import torch
-
-        from sklearn_elmodes.training import SiteDataset, train
+        from sklearn_elmodes.training import train
 
         X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), y_numeric=True)
-        module = self._module_arguments(X)
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        module = self._module_arguments(X.shape[1], X.dtype.name, seed)
         y = y.astype(np.float64)
-        self.target_mean_ = float(y.mean())
-        self.target_scale_ = float(y.std()) or 1.0
+        with np.errstate(over="ignore"):
+            self.target_mean_ = float(y.mean())
+            self.target_scale_ = float(y.std()) or 1.0
+        if not np.isfinite(self.target_scale_):
+            raise ValueError(f"The target is too large to scale: its largest value is {y.max()}.")
         y = (y - self.target_mean_) / self.target_scale_
 
         device = self._resolve_device()
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         validation = None
         if self.early_stopping:
             X, X_held_out, y, y_held_out = train_test_split(
                 X, y, test_size=self.validation_fraction, random_state=seed
             )
-            validation = SiteDataset.from_arrays(X_held_out, y_held_out, self.n_sites, device)
-        with torch.random.fork_rng(devices=[device] if device.startswith("cuda") else []):
-            torch.manual_seed(seed)
-            self.net_ = train(
-                SiteDataset.from_arrays(X, y, self.n_sites, device),
-                validation,
-                module=module,
-                alpha=self.alpha,
-                learning_rate_init=self.learning_rate_init,
-                batch_size=self.batch_size,
-                max_iter=self.max_iter,
-                n_iter_no_change=self.n_iter_no_change,
-                tol=self.tol,
-                verbose=self.verbose,
-                target_scale=self.target_scale_,
-            )
-        losses = np.array(self.net_.history[:, "train_loss"]) / self.n_estimators
-        if not np.isfinite(losses).all():
-            epoch = int(np.flatnonzero(~np.isfinite(losses))[0])
-            raise ValueError(
-                f"Training diverged in pass {epoch}: the loss is not finite. Scale the features, "
-                f"or lower learning_rate_init (now {self.learning_rate_init})."
-            )
-        self.loss_curve_ = (losses * self.target_scale_).tolist()
+            validation = self._dataset(X_held_out, y_held_out, device)
+        trained = train(
+            self._dataset(X, y, device),
+            validation,
+            module=module,
+            alpha=self.alpha,
+            learning_rate_init=self.learning_rate_init,
+            batch_size=self.batch_size,
+            max_iter=self.max_iter,
+            n_iter_no_change=self.n_iter_no_change,
+            tol=self.tol,
+            verbose=self.verbose,
+            target_scale=self.target_scale_,
+        )
+        self.net_ = trained.net
+        self.loss_curve_ = [loss * self.target_scale_ for loss in trained.losses]
+        self.validation_loss_curve_ = (
+            [loss * self.target_scale_ for loss in trained.validation_losses]
+            if self.early_stopping
+            else None
+        )
         self.n_iter_ = len(self.loss_curve_)
         return self
 
@@ -272,42 +277,52 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
 
     def _predict_members(self, X: Any) -> NDArray[np.float64]:
         """Return the prediction of each member, shape (n_estimators, n_samples)."""
-        from sklearn_elmodes.training import SiteDataset, predict_members
+        from sklearn_elmodes.training import predict_members
 
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=(np.float64, np.float32))
         weight = next(self.net_.module_.parameters())
-        X = X.astype(str(weight.dtype).removeprefix("torch."), copy=False)
+        with np.errstate(over="ignore"):
+            X = X.astype(str(weight.dtype).removeprefix("torch."), copy=False)
+        if not np.isfinite(X).all():
+            raise ValueError(f"X holds values that are too large for {X.dtype}, the model's type.")
         parts = [
             predict_members(
                 self.net_,
-                SiteDataset.from_arrays(
-                    X[start : start + _PREDICT_ROWS], None, self.n_sites, str(weight.device)
-                ),
+                self._dataset(X[start : start + _PREDICT_ROWS], None, str(weight.device)),
                 _PREDICT_BATCH,
             )
             for start in range(0, len(X), _PREDICT_ROWS)
         ]
         return np.concatenate(parts, axis=1) * self.target_scale_ + self.target_mean_
 
-    def _module_arguments(self, X: NDArray[Any]) -> dict[str, Any]:
+    def _dataset(self, X: NDArray[Any], y: NDArray[np.float64] | None, device: str) -> Any:
+        from sklearn_elmodes.training import SiteDataset
+
+        groups = _site_groups(self.n_sites, self.equivalent_sites)
+        return SiteDataset.from_arrays(X, y, self.n_sites, groups, device)
+
+    def _module_arguments(self, n_features: int, dtype: str, seed: int) -> dict[str, Any]:
         import torch
 
-        if X.shape[1] % self.n_sites:
+        if n_features % self.n_sites:
             raise ValueError(
-                f"X has {X.shape[1]} features, which do not divide into n_sites={self.n_sites} "
+                f"X has {n_features} features, which do not divide into n_sites={self.n_sites} "
                 "sites of equally many."
             )
         return {
-            "n_members": self.n_estimators,
-            "n_sites": self.n_sites,
-            "n_site_features": X.shape[1] // self.n_sites,
-            "encoder_layer_sizes": _widths("encoder_layer_sizes", self.encoder_layer_sizes),
-            "hidden_layer_sizes": _widths("hidden_layer_sizes", self.hidden_layer_sizes),
+            "n_members": int(self.n_estimators),
+            "n_sites": int(self.n_sites),
+            "n_site_features": n_features // int(self.n_sites),
+            "encoder_layer_sizes": layer_widths("encoder_layer_sizes", self.encoder_layer_sizes),
+            "hidden_layer_sizes": layer_widths("hidden_layer_sizes", self.hidden_layer_sizes),
             "activation": self.activation,
             "dropout": self.dropout,
-            "permutations": _site_permutations(self.n_sites, self.equivalent_sites),
-            "dtype": getattr(torch, X.dtype.name),
+            "permutations": _site_permutations(
+                self.n_sites, _site_groups(self.n_sites, self.equivalent_sites)
+            ),
+            "dtype": getattr(torch, dtype),
+            "seed": seed,
         }
 
     def _resolve_device(self) -> str:
@@ -318,21 +333,28 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         return self.device
 
 
-def _widths(name: str, sizes: Any) -> tuple[int, ...]:
-    widths = tuple(int(size) for size in np.atleast_1d(np.asarray(sizes)))
-    if not widths or min(widths) < 1 or not np.array_equal(widths, np.atleast_1d(sizes)):
-        raise ValueError(f"{name} must be a sequence of positive integers, got {sizes!r}.")
-    return widths
-
-
-def _site_permutations(n_sites: int, equivalent_sites: Any) -> list[tuple[int, ...]]:
-    """List the orders of the sites that equivalent sites allow, identity first."""
-    groups = [tuple(int(site) for site in group) for group in equivalent_sites or ()]
+def _site_groups(n_sites: int, equivalent_sites: Any) -> list[list[int]]:
+    """Check and normalise sets of equivalent sites."""
+    message = (
+        f"equivalent_sites={equivalent_sites!r} must be sets of sites from 0 to {n_sites - 1}, "
+        "each site in one set at most: [(0, 1)]."
+    )
+    try:
+        groups = [list(group) for group in (() if equivalent_sites is None else equivalent_sites)]
+    except TypeError:
+        raise ValueError(message) from None
     listed = [site for group in groups for site in group]
-    if len(set(listed)) != len(listed) or not set(listed) <= set(range(n_sites)):
+    usable = all(isinstance(site, (int, np.integer)) and 0 <= site < n_sites for site in listed)
+    if not usable or len(set(listed)) != len(listed):
+        raise ValueError(message)
+    return [sorted(int(site) for site in group) for group in groups]
+
+
+def _site_permutations(n_sites: int, groups: list[list[int]]) -> list[tuple[int, ...]]:
+    """List the orders of the sites that equivalent sites allow, identity first."""
+    if math.prod(math.factorial(len(group)) for group in groups) > _MAX_PERMUTATIONS:
         raise ValueError(
-            f"equivalent_sites={equivalent_sites!r} must list sites from 0 to {n_sites - 1}, "
-            "each once."
+            f"equivalent_sites={groups} allows more than {_MAX_PERMUTATIONS} orders of the sites."
         )
     permutations = []
     for orders in itertools.product(*(itertools.permutations(group) for group in groups)):
@@ -341,9 +363,4 @@ def _site_permutations(n_sites: int, equivalent_sites: Any) -> list[tuple[int, .
             for site, source in zip(group, order, strict=True):
                 permutation[site] = source
         permutations.append(tuple(permutation))
-        if len(permutations) > _MAX_PERMUTATIONS:
-            raise ValueError(
-                f"equivalent_sites={equivalent_sites!r} allows more than {_MAX_PERMUTATIONS} "
-                "orders of the sites."
-            )
     return permutations

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.helper import predefined_split
@@ -40,7 +42,12 @@ class SiteDataset(Dataset[Any]):
 
     @classmethod
     def from_arrays(
-        cls, X: NDArray[Any], y: NDArray[Any] | None, n_sites: int, device: str
+        cls,
+        X: NDArray[Any],
+        y: NDArray[Any] | None,
+        n_sites: int,
+        equivalent_sites: Sequence[Sequence[int]],
+        device: str,
     ) -> SiteDataset:
         """Split rows of X, shape (n_samples, n_sites * n_site_features), into sites."""
         blocks = X.reshape(len(X) * n_sites, -1)
@@ -48,9 +55,13 @@ class SiteDataset(Dataset[Any]):
             first = inverse = np.arange(len(X))
         else:
             first, inverse = distinct_rows(blocks)
+        sites = inverse.reshape(len(X), n_sites)
+        # Equal crystals become equal rows, to the last bit of what is computed.
+        for group in equivalent_sites:
+            sites[:, group] = np.sort(sites[:, group], axis=1)
         return cls(
             torch.as_tensor(blocks[first], device=device),
-            torch.as_tensor(inverse.reshape(len(X), n_sites), device=device),
+            torch.as_tensor(sites, device=device),
             None if y is None else torch.as_tensor(y.astype(X.dtype), device=device),
         )
 
@@ -72,23 +83,32 @@ class SiteDataset(Dataset[Any]):
 
 
 class EnsembleBatches:
-    """Iterate over a :class:`SiteDataset`, every member in an order of its own."""
+    """Iterate over a :class:`SiteDataset`.
+
+    With a generator every member goes through the rows in an order of its own.
+    """
 
     def __init__(
-        self, dataset: SiteDataset, batch_size: int, n_members: int, shuffle: bool = False
+        self,
+        dataset: SiteDataset,
+        batch_size: int,
+        n_members: int,
+        generator: torch.Generator | None = None,
     ) -> None:
         self.dataset = dataset
         self.n_batches = -(-len(dataset) // batch_size)
         self.n_members = n_members
-        self.shuffle = shuffle
+        self.generator = generator
 
     def __iter__(self) -> Iterator[Batch]:
         n_samples, device = len(self.dataset), self.dataset.sites.device
         targets = self.dataset.targets
         assert targets is not None, "only data with targets is iterated over"
-        if self.shuffle:
-            orders = [torch.randperm(n_samples, device=device) for _ in range(self.n_members)]
-            order = torch.stack(orders)
+        if self.generator is not None:
+            orders = [
+                torch.randperm(n_samples, generator=self.generator) for _ in range(self.n_members)
+            ]
+            order = torch.stack(orders).to(device)
         else:
             order = torch.arange(n_samples, device=device).expand(self.n_members, -1)
         # Batches of nearly equal size, so that no lone row gets a step of its own.
@@ -123,6 +143,27 @@ class Progress(Callback):
         del self.bar_  # an open bar cannot be pickled
 
 
+class StopOnDivergence(Callback):
+    """Raise an error as soon as a loss is not finite."""
+
+    def on_batch_end(self, net: NeuralNet, loss: Tensor, training: bool, **kwargs: Any) -> None:
+        """Check the loss of a step."""
+        if training and not torch.isfinite(loss):
+            raise ValueError(
+                f"Training diverged in pass {len(net.history)}: the loss is not finite. Scale the "
+                f"features, or lower learning_rate_init (now {net.lr})."
+            )
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What comes out of a training: the net, and losses per member after each pass."""
+
+    net: NeuralNet
+    losses: list[float]
+    validation_losses: list[float]
+
+
 def train(
     dataset: SiteDataset,
     validation: SiteDataset | None,
@@ -136,33 +177,37 @@ def train(
     tol: float,
     verbose: int,
     target_scale: float,
-) -> NeuralNet:
-    """Train an ensemble of site networks and return its skorch net.
+) -> Trained:
+    """Train an ensemble of site networks.
 
     The step size follows one cycle (Smith and Topin 2019, arXiv:1708.07120).
     With a validation set, training stops when its error has not fallen by
     ``tol`` for ``n_iter_no_change`` epochs, and the best weights are kept.
+    Ctrl-C ends the training with the weights so far, and a warning.
     """
     n_members = module["n_members"]
-    batch_size = min(batch_size, len(dataset))
+    batch_size = min(int(batch_size), len(dataset))
     n_batches = EnsembleBatches(dataset, batch_size, n_members).n_batches
     schedule = LRScheduler(
         torch.optim.lr_scheduler.OneCycleLR,
         step_every="batch",
         max_lr=learning_rate_init,
         # The schedule is stepped once more than it is read.
-        total_steps=n_batches * max_iter + 1,
+        total_steps=int(n_batches * max_iter) + 1,
     )
-    callbacks: list[tuple[str, Callback]] = [("learning_rate", schedule)]
+    callbacks: list[tuple[str, Callback]] = [
+        ("divergence", StopOnDivergence()),
+        ("learning_rate", schedule),
+    ]
     if validation is not None:
-        stopping = EarlyStopping(
+        early_stopping = EarlyStopping(
             patience=n_iter_no_change,
             threshold=tol * n_members,
             threshold_mode="abs",
             load_best=True,
             sink=noop,
         )
-        callbacks.append(("early_stopping", stopping))
+        callbacks.append(("early_stopping", early_stopping))
     if verbose:
         callbacks.append(("progress", Progress(n_members, target_scale)))
     net = make_net(
@@ -170,12 +215,43 @@ def train(
         device=dataset.sites.device,
         optimizer__weight_decay=alpha,
         lr=learning_rate_init,
-        max_epochs=max_iter,
+        max_epochs=int(max_iter),
         batch_size=batch_size,
+        iterator_train__generator=torch.Generator().manual_seed(module["seed"]),
         train_split=None if validation is None else predefined_split(validation),
         callbacks=callbacks,
+    ).initialize()
+    net.notify("on_train_begin", X=dataset, y=None)
+    interrupted = False
+    try:
+        net.fit_loop(dataset)
+    except KeyboardInterrupt:  # skorch stops early by it, too
+        stopping = dict(net.callbacks_).get("early_stopping")
+        interrupted = stopping is None or stopping.misses_ < n_iter_no_change
+    finally:
+        net.notify("on_train_end", X=dataset, y=None)
+
+    losses, validation_losses = (
+        [float(epoch[key]) / n_members for epoch in net.history if key in epoch]
+        for key in ("train_loss", "valid_loss")
     )
-    return net.fit(dataset, y=None)
+    if interrupted:
+        if not losses:
+            raise KeyboardInterrupt
+        warnings.warn(
+            f"Training was interrupted in pass {len(losses) + 1} of {max_iter}; the weights so "
+            "far are kept.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    weights = net.module_.state_dict()
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
+        raise ValueError(
+            "Training diverged in its last step: the weights are not finite. Lower "
+            f"learning_rate_init (now {learning_rate_init})."
+        )
+    # A new net carries neither the state of the optimizer nor the data.
+    return Trained(restore_net(module, weights, dataset.sites.device), losses, validation_losses)
 
 
 def make_net(module: dict[str, Any], **settings: Any) -> NeuralNet:
@@ -187,7 +263,6 @@ def make_net(module: dict[str, Any], **settings: Any) -> NeuralNet:
         optimizer__fused=True,
         iterator_train=EnsembleBatches,
         iterator_train__n_members=module["n_members"],
-        iterator_train__shuffle=True,
         iterator_valid=EnsembleBatches,
         iterator_valid__n_members=module["n_members"],
         callbacks__epoch_timer=None,
@@ -198,17 +273,18 @@ def make_net(module: dict[str, Any], **settings: Any) -> NeuralNet:
     )
 
 
-def restore_net(module: dict[str, Any], weights: dict[str, NDArray[Any]]) -> NeuralNet:
-    """Rebuild a trained net on the CPU from its module's arguments and weights."""
+def restore_net(
+    module: dict[str, Any], weights: dict[str, Tensor], device: Any = "cpu"
+) -> NeuralNet:
+    """Make a net with given weights from its module's arguments."""
     # Compare shapes on the meta device first, where wrong sizes cost no memory.
     with torch.device("meta"):
         expected = SiteNetwork(**module).state_dict()
-    shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
-    if shapes != {name: array.shape for name, array in weights.items()}:
+    shapes = {name: tensor.shape for name, tensor in expected.items()}
+    if shapes != {name: tensor.shape for name, tensor in weights.items()}:
         raise ValueError("the weights do not have the shapes that the network needs")
-    with torch.random.fork_rng(devices=[]):
-        net = make_net(module, device="cpu").initialize()
-    net.module_.load_state_dict({name: torch.tensor(array) for name, array in weights.items()})
+    net = make_net(module, device=device, train_split=None).initialize()
+    net.module_.load_state_dict(weights)
     return net
 
 
@@ -225,7 +301,7 @@ def predict_members(net: NeuralNet, dataset: SiteDataset, batch_size: int) -> ND
 
 
 def distinct_rows(rows: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Find the distinct rows of a matrix by hashing their bytes.
+    """Find the distinct rows of a matrix by hashing their bytes, in sorted order.
 
     Returns
     -------
@@ -244,4 +320,8 @@ def distinct_rows(rows: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp
     first[inverse[::-1]] = np.arange(len(rows) - 1, -1, -1)
     if not np.array_equal(rows[first][inverse], rows):  # two rows with one hash
         _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
-    return first, inverse.reshape(-1)
+        return first, inverse.reshape(-1)
+    order = np.lexsort(rows[first].T[::-1])
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[inverse]

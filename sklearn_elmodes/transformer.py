@@ -22,6 +22,7 @@ from sklearn_elmodes.autoencoder import ElementAutoencoder, mode_names
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, PROPERTY_TABLES, SYMBOLS, property_table
 from sklearn_elmodes.formulas import (
     Compositions,
+    as_column,
     count_columns,
     factorize_sites,
     parse_formulas,
@@ -200,7 +201,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Ignored.
+            Checked against the columns seen in ``fit``, and not used.
 
         Returns
         -------
@@ -246,11 +247,16 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         The number and names of the columns are recorded or checked on the way.
         """
         _check_feature_names(self, X, reset=reset)
+        sites = () if self.prototype_ is None else self.prototype_.sites
+        if len(sites) > 1 and set(getattr(X, "columns", ())) == set(sites):
+            X = X[list(sites)]  # columns named like the sites may come in any order
         n_columns = count_columns(X)
         if reset:
             self.n_features_in_ = n_columns
         if self.prototype_ is None:
             return parse_formulas(X)
+        if len(sites) == 1:
+            return factorize_sites([[species] for species in as_column(X)])
         if n_columns == 1:
             numbers = self.prototype_.assign_all(parse_formulas(X))
             return numbers, list(range(len(SYMBOLS) + 1))

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "agg")
+os.environ.setdefault("SCIPY_ARRAY_API", "1")  # one more of scikit-learn's checks
 
 import numpy as np
 import pytest

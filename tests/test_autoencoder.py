@@ -89,6 +89,17 @@ def test_inverse_transform_wants_as_many_modes(fitted):
         fitted.inverse_transform(np.zeros((2, 3)))
 
 
+@pytest.mark.parametrize("sizes", [(2.5,), (0,), (-1,), [[8, 8]], ("a",), 8])
+def test_wrong_widths(table, sizes):
+    with pytest.raises(ValueError, match="hidden_layer_sizes"):
+        ElementAutoencoder(hidden_layer_sizes=sizes, max_iter=1).fit(table)
+
+
+def test_no_hidden_layers_make_it_linear(table):
+    modes = ElementAutoencoder(2, hidden_layer_sizes=(), max_iter=5, random_state=0)
+    assert len(modes.fit(table).encoder_) == 1
+
+
 def test_more_modes_than_rows():
     X = np.arange(12.0).reshape(3, 4) ** 1.5
     modes = ElementAutoencoder(6, max_iter=50, random_state=0).fit_transform(X)

@@ -30,8 +30,8 @@ def test_layout_has_118_places_and_agrees_with_the_table():
     assert len(set(places)) == 118
     table = property_table("extended").dropna(subset="group")
     for symbol, row in table.iterrows():
-        if block_of(symbol) != "f":
-            assert table_position(symbol) == (row["period"], row["group"]), symbol
+        assert table_position(symbol) == (row["period"], row["group"]), symbol
+    assert set(SYMBOLS[:103]) - set(table.index) == {s for s in SYMBOLS if block_of(s) == "f"}
     assert [s for s in SYMBOLS if block_of(s) == "f"] == list(SYMBOLS[56:70] + SYMBOLS[88:102])
     assert table_position("Lu") == (6, 3)
 
@@ -58,7 +58,9 @@ def test_periodic_table_of_a_mode(transformer):
     )
 
 
-def test_bad_values():
+def test_bad_values(transformer):
+    with pytest.raises(ValueError, match="mode=99 must lie between 1 and 12"):
+        PeriodicTableDisplay.from_estimator(transformer, mode=99)
     with pytest.raises(ValueError, match="'Xx' is no element symbol"):
         PeriodicTableDisplay({"Xx": 1.0}).plot()
     with pytest.raises(ValueError, match="no finite value"):

@@ -32,6 +32,7 @@ def test_min_samples_and_elements():
         (LeaveOneElementOut(elements=["F"]), FORMULAS, "F occurs in 0 samples"),
         (LeaveOneElementOut(elements=["O"], min_samples=2), FORMULAS, "O occurs in 1 samples"),
         (LeaveOneElementOut(elements=["Xx"]), FORMULAS, "unknown element symbol 'Xx'"),
+        (LeaveOneElementOut(elements="CO"), FORMULAS, "must be a sequence of symbols"),
         (LeaveOneElementOut(elements=["Na"]), ["NaCl", "NaBr"], "Na occurs in every sample"),
         (LeaveOneElementOut(), ["NaCl", "NaCl"], "No element occurs in at least 1 of the 2"),
         (LeaveOneElementOut(), ["NaCl", "Xx"], "Row 1: .*unknown element 'Xx'"),

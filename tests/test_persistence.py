@@ -79,10 +79,23 @@ def test_only_our_pipelines_are_written(tmp_path):
     pipeline = make_pipeline(ElementalModeTransformer(), Ridge()).fit(X, Y)
     with pytest.raises(ValueError, match="Step 'ridge' is a Ridge; a model file holds only"):
         save_model(pipeline, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="Expected a fitted Pipeline, got a Ridge"):
+        save_model(Ridge(), tmp_path / "model.safetensors")
     seeded = make_formation_energy_pipeline(**{**SMALL, "random_state": np.random.RandomState(0)})
     with pytest.raises(ValueError, match="cannot be written"):
         save_model(seeded.fit(X, Y), tmp_path / "model.safetensors")
     assert os.listdir(tmp_path) == []
+
+
+def test_numpy_parameters_and_set_output_are_kept(tmp_path):
+    model = make_formation_energy_pipeline(**{**SMALL, "max_iter": np.int64(2)})
+    model.set_params(formationenergyregressor__hidden_layer_sizes=np.array([8, 8]))
+    model.set_output(transform="pandas").fit(pd.Series(X), Y)
+    save_model(model, tmp_path / "model.safetensors")
+    loaded = load_model(tmp_path / "model.safetensors")
+    assert isinstance(loaded[:-1].transform(X), pd.DataFrame)
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+    assert loaded[0].autoencoder_ is None
 
 
 def test_a_failed_write_leaves_the_old_file(model_file, monkeypatch):
@@ -104,15 +117,15 @@ def rewrite(path, change):
 
 
 def wrong_shape(header, arrays):
-    arrays["formationenergyregressor.joint.0.weight"] = np.zeros((2, 3, 8), "f4")
+    arrays["formationenergyregressor.joint.0.0.weight"] = np.zeros((2, 3, 8), "f4")
 
 
 def huge_layer(header, arrays):
-    header["steps"][1]["module"]["hidden_layer_sizes"] = [10**9, 10**9]
+    header["steps"][1]["parameters"]["hidden_layer_sizes"] = [10**9, 10**9]
 
 
 def gap(header, arrays):
-    arrays["formationenergyregressor.joint.0.bias"][:] = np.nan
+    arrays["formationenergyregressor.joint.0.0.bias"][:] = np.nan
 
 
 def newer(header, arrays):
@@ -128,7 +141,19 @@ def unknown_parameter(header, arrays):
 
 
 def missing_weight(header, arrays):
-    del arrays["formationenergyregressor.joint.0.bias"]
+    del arrays["formationenergyregressor.joint.0.0.bias"]
+
+
+def no_scale(header, arrays):
+    header["steps"][1]["target"] = [0.0, None]
+
+
+def no_steps(header, arrays):
+    header["steps"] = []
+
+
+def other_equivalence(header, arrays):
+    header["steps"][1]["parameters"]["equivalent_sites"] = [[0, 99]]
 
 
 def wrong_modes(header, arrays):
@@ -145,6 +170,9 @@ def wrong_modes(header, arrays):
         (other_class, "does not describe a model"),
         (unknown_parameter, "does not describe a model"),
         (missing_weight, "do not have the shapes"),
+        (no_scale, "does not describe a model"),
+        (no_steps, "does not describe a model"),
+        (other_equivalence, "does not describe a model"),
         (wrong_modes, "does not describe a model"),
     ],
 )

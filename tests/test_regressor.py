@@ -1,10 +1,16 @@
+import itertools
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
 from skorch import NeuralNet
 
 from sklearn_elmodes import FormationEnergyRegressor, make_formation_energy_pipeline
-from sklearn_elmodes.regressor import _site_permutations
+from sklearn_elmodes.regressor import _site_groups, _site_permutations
 from sklearn_elmodes.training import SiteDataset, distinct_rows
 
 SMALL = {
@@ -52,6 +58,20 @@ def test_equivalent_sites_are_exactly_equivalent(crystals, dtype):
     assert next(model.net_.module_.parameters()).dtype == getattr(torch, np.dtype(dtype).name)
 
 
+@pytest.mark.parametrize("groups", [[(0, 1, 2)], [(0, 1), (2, 3)], [(3, 0)]])
+@pytest.mark.parametrize("n_rows", [1, 3, 33])
+def test_any_equivalence_is_exact_for_any_number_of_rows(crystals, groups, n_rows):
+    X, y = crystals
+    model = FormationEnergyRegressor(4, equivalent_sites=groups, **SMALL).fit(X, y)
+    sites = X[:n_rows].reshape(-1, 4, 2)
+    for order in itertools.permutations(range(4)):
+        grouped = [site for group in groups for site in group]
+        fixed = all(order[site] == site for site in range(4) if site not in grouped)
+        if fixed and all({order[site] for site in group} == set(group) for group in groups):
+            moved = sites[:, order].reshape(-1, 8)
+            np.testing.assert_array_equal(model.predict(moved), model.predict(X[:n_rows]))
+
+
 def test_exchange_symmetry_of_real_elpasolites(elpasolites):
     X, y = elpasolites
     pipeline = make_formation_energy_pipeline("ABC2D6", **{**SMALL, "max_iter": 2})
@@ -73,19 +93,80 @@ def test_return_std_is_the_spread_of_the_members(crystals):
         single.predict(X, return_std=True)
 
 
-def test_early_stopping_keeps_the_best_weights(crystals):
-    X, y = crystals
-    settings = {**SMALL, "max_iter": 300, "early_stopping": True, "n_iter_no_change": 5}
-    model = FormationEnergyRegressor(4, tol=0.01, **settings).fit(X, y)
-    assert model.n_iter_ < 300
-    history = np.array(model.net_.history[:, "valid_loss"])
-    # Improvements below tol do not count, so the kept epoch is best to within it.
-    rng_split = int(np.random.RandomState(0).randint(np.iinfo(np.int32).max))
-    from sklearn.model_selection import train_test_split
+def test_early_stopping_keeps_the_best_weights():
+    """Noise is learnt by heart, so that the last weights are far from the best."""
+    rng = np.random.RandomState(0)
+    X, y = rng.normal(size=(200, 4)), rng.normal(size=200)
+    settings = {**SMALL, "max_iter": 200, "early_stopping": True, "n_iter_no_change": 30}
+    model = FormationEnergyRegressor(
+        tol=0.0,
+        hidden_layer_sizes=(64, 64),
+        **{name: value for name, value in settings.items() if name != "hidden_layer_sizes"},
+    ).fit(X, y)
+    curve = model.validation_loss_curve_
+    best = int(np.argmin(curve))
+    assert model.n_iter_ == len(curve) == best + 1 + 30 < 200
+    assert curve[-1] > curve[best] + 0.05
+    seed = int(np.random.RandomState(0).randint(np.iinfo(np.int32).max))
+    _, held_out, _, truth = train_test_split(X, y, test_size=0.1, random_state=seed)
+    found = np.abs(model._predict_members(held_out) - truth).mean()
+    assert found == pytest.approx(curve[best], rel=1e-6)
+    assert FormationEnergyRegressor(**SMALL).fit(X, y).validation_loss_curve_ is None
 
-    _, X_held_out, _, y_held_out = train_test_split(X, y, test_size=0.1, random_state=rng_split)
-    error = np.abs(model._predict_members(X_held_out) - y_held_out).mean(axis=1).sum()
-    assert error / model.target_scale_ == pytest.approx(history.min(), abs=0.01 * 2 + 0.05)
+
+def test_interrupted_training_keeps_the_weights_and_warns(crystals, monkeypatch):
+    calls = []
+
+    def interrupt(self, net, **kwargs):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("sklearn_elmodes.training.Progress.on_epoch_end", interrupt)
+    model = FormationEnergyRegressor(4, **{**SMALL, "verbose": 1})
+    with pytest.warns(ConvergenceWarning, match=r"interrupted in pass \d+ of 15; the weights"):
+        model.fit(*crystals)
+    assert 4 <= model.n_iter_ <= 5
+    assert np.isfinite(model.predict(crystals[0])).all()
+    calls[:] = [1, 1, 1]
+    monkeypatch.setattr(
+        "sklearn_elmodes.training.StopOnDivergence.on_batch_end",
+        lambda *a, **k: interrupt(None, None) or interrupt(None, None),
+    )
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(*crystals)
+
+
+def test_a_fitted_model_carries_neither_data_nor_optimizer_state(crystals):
+    X, y = crystals
+    settings = {**SMALL, "hidden_layer_sizes": (128, 128), "early_stopping": True}
+    model = FormationEnergyRegressor(4, **settings).fit(X, y)
+    weights = sum(tensor.nbytes for tensor in model.net_.module_.state_dict().values())
+    assert len(pickle.dumps(model)) < 1.3 * weights + 20_000
+    assert X[0, 0].tobytes() not in pickle.dumps(model)
+
+
+def test_training_in_threads_gives_the_same_models(crystals):
+    X, y = crystals
+    state = torch.get_rng_state()
+
+    def fit(seed):
+        model = FormationEnergyRegressor(4, **{**SMALL, "random_state": seed, "dropout": 0.3})
+        return model.fit(X, y).predict(X)
+
+    alone = [fit(seed) for seed in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(fit, range(3)))
+    np.testing.assert_array_equal(alone, together)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_numpy_integers_are_integers(crystals):
+    settings = {name: np.int64(2) for name in ("n_estimators", "max_iter", "batch_size")}
+    settings |= {"hidden_layer_sizes": np.array([8, 8]), "random_state": np.int64(0)}
+    model = FormationEnergyRegressor(np.int64(4), equivalent_sites=np.array([[0, 1]]), **settings)
+    X, y = crystals
+    assert model.fit(X[:20], y[:20]).predict(X[:3]).shape == (3,)
 
 
 def test_progress_at_verbose(crystals, capsys):
@@ -105,13 +186,22 @@ def test_one_site_has_no_encoder(crystals):
     ("parameters", "message"),
     [
         ({"n_sites": 3}, "X has 8 features, which do not divide into n_sites=3"),
-        ({"n_sites": 4, "equivalent_sites": [(0, 4)]}, "must list sites from 0 to 3"),
-        ({"n_sites": 4, "equivalent_sites": [(0, 1), (1, 2)]}, "each once"),
+        ({"n_sites": 4, "equivalent_sites": [(0, 4)]}, "must be sets of sites from 0 to 3"),
+        ({"n_sites": 4, "equivalent_sites": [(0, 1), (1, 2)]}, "each site in one set at most"),
+        ({"n_sites": 4, "equivalent_sites": (0, 1)}, "must be sets of sites"),
+        ({"n_sites": 4, "equivalent_sites": [(0.9, 1.2)]}, "must be sets of sites"),
+        ({"n_sites": 4, "equivalent_sites": ["AB"]}, "must be sets of sites"),
         ({"n_sites": 8, "equivalent_sites": [range(8)]}, "more than 24 orders"),
         ({"hidden_layer_sizes": (8, 0)}, "hidden_layer_sizes must be a sequence of positive"),
         ({"hidden_layer_sizes": ()}, "hidden_layer_sizes must be a sequence of positive"),
         ({"encoder_layer_sizes": (2.5,), "n_sites": 4}, "encoder_layer_sizes must be a sequence"),
-        ({"learning_rate_init": 1e30}, "Training diverged in pass 0.*lower learning_rate_init"),
+        ({"hidden_layer_sizes": [[8, 8]]}, "hidden_layer_sizes must be a sequence of positive"),
+        ({"hidden_layer_sizes": ("a",)}, "hidden_layer_sizes must be a sequence of positive"),
+        ({"learning_rate_init": 1e200}, "Training diverged in pass .*lower learning_rate_init"),
+        (
+            {"learning_rate_init": 1e300, "max_iter": 1, "batch_size": 300, "alpha": 1e100},
+            "diverged in its last step.*[Ll]ower learning_rate_init",
+        ),
     ],
 )
 def test_wrong_settings(crystals, parameters, message):
@@ -120,9 +210,9 @@ def test_wrong_settings(crystals, parameters, message):
 
 
 def test_permutations():
-    assert _site_permutations(4, [(0, 1)]) == [(0, 1, 2, 3), (1, 0, 2, 3)]
-    assert _site_permutations(2, None) == [(0, 1)]
-    assert len(_site_permutations(6, [(0, 2, 4), (1, 3)])) == 12
+    assert _site_permutations(4, [[0, 1]]) == [(0, 1, 2, 3), (1, 0, 2, 3)]
+    assert _site_permutations(2, _site_groups(2, None)) == [(0, 1)]
+    assert len(_site_permutations(6, _site_groups(6, [(4, 2, 0), (1, 3)]))) == 12
 
 
 @pytest.mark.parametrize(
@@ -137,6 +227,15 @@ def test_extreme_targets(y):
         np.testing.assert_allclose(predicted, y, atol=0.5)
 
 
+def test_numbers_beyond_the_type():
+    X = np.random.RandomState(0).normal(size=(40, 4)).astype("f4")
+    with pytest.raises(ValueError, match="The target is too large to scale"):
+        FormationEnergyRegressor(**SMALL).fit(X, np.linspace(0, 1e200, 40))
+    model = FormationEnergyRegressor(**SMALL).fit(X, X[:, 0])
+    with pytest.raises(ValueError, match="too large for float32"):
+        model.predict(np.full((1, 4), 1e200))
+
+
 def test_two_rows():
     model = FormationEnergyRegressor(**SMALL).fit([[0.0], [1.0]], [1.0, 2.0])
     assert model.predict([[0.5]]).shape == (1,)
@@ -149,6 +248,7 @@ def test_distinct_rows():
         first, inverse = distinct_rows(rows)
         assert len(first) == len(np.unique(rows, axis=0)) == 81
         np.testing.assert_array_equal(rows[first][inverse], rows)
+        np.testing.assert_array_equal(rows[first], np.unique(rows, axis=0))
 
 
 def test_distinct_sites_are_encoded_once_and_give_the_same_numbers(crystals):
@@ -156,14 +256,14 @@ def test_distinct_sites_are_encoded_once_and_give_the_same_numbers(crystals):
     X, y = crystals
     few = np.round(X) + 0.0  # no negative zeros
     model = FormationEnergyRegressor(4, **SMALL).fit(few, y)
-    dataset = SiteDataset.from_arrays(few, None, 4, "cpu")
+    dataset = SiteDataset.from_arrays(few, None, 4, (), "cpu")
     assert len(dataset.site_features) == 9
     together = model.predict(few)
     np.testing.assert_allclose(
         [model.predict(row[None])[0] for row in few[:20]], together[:20], rtol=1e-9
     )
     model = FormationEnergyRegressor(4, **SMALL).fit(X, y)
-    assert len(SiteDataset.from_arrays(X, None, 4, "cpu").site_features) == 1200
+    assert len(SiteDataset.from_arrays(X, None, 4, (), "cpu").site_features) == 1200
     np.testing.assert_allclose(
         [model.predict(row[None])[0] for row in X[:20]], model.predict(X)[:20], rtol=1e-9
     )

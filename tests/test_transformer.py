@@ -208,6 +208,19 @@ def test_default_settings_take_the_shipped_modes():
     assert len(transformer.modes_) == 103
 
 
+def test_columns_named_like_the_sites_come_in_any_order(sites):
+    frame = pd.DataFrame([["F", "K", "Al", "Na"]], columns=list("DCBA"))
+    found = clone(sites).fit_transform(frame)
+    np.testing.assert_array_equal(found, sites.transform([["Na", "Al", "K", "F"]]))
+
+
+def test_one_site():
+    metals = ElementalModeTransformer(prototype="A").fit(["Na", "K"])
+    expected = metals.transform(["Na", "Na0.5K0.5"])
+    np.testing.assert_array_equal(metals.transform([["Na"], ["Na0.5K0.5"]]), expected)
+    np.testing.assert_array_equal(metals.transform(np.array([[11]])), expected[:1])
+
+
 def test_prototype_objects_and_strings_are_alike():
     X = ["CaTiO3"]
     prototype = Prototype("ABX3", equivalent_sites=[("A", "B")])

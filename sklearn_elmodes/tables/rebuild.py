@@ -1,7 +1,7 @@
 """Rebuild ``elements.csv`` from its published sources.
 
 Run with ``python -m sklearn_elmodes.tables.rebuild [PATH]``. It needs pymatgen
-and mendeleev (the ``test`` extra installs both); reading the shipped table
+and mendeleev (the ``tests`` extra installs both); reading the shipped table
 needs neither. README.md beside this file gives the source of every column.
 """
 
@@ -46,13 +46,18 @@ def build() -> pd.DataFrame:
     valence = pd.DataFrame(
         [valence_electrons(text) for text in source["electronic_configuration"]], index=symbols
     )
-    # Noble gases close their own shell, helium's being 1s.
     allen = source["en_allen"] * PAULING_UNITS_PER_EV
     allen["Tl"] = THALLIUM_ALLEN
     ionization = fetch_table("ionizationenergies").pivot(
         index="atomic_number", columns="ion_charge", values="ionization_energy"
     )
     ionization = ionization.loc[source["atomic_number"]].set_axis(symbols)
+
+    # Lutetium and lawrencium stand below yttrium; lanthanum and actinium belong
+    # to the f block (IUPAC, provisional report on group 3, 2021).
+    group = source["group_id"].copy()
+    group[["La", "Ac"]] = np.nan
+    group[["Lu", "Lr"]] = 3.0
 
     def from_pymatgen(key: str, scale: float = 1.0) -> pd.Series:
         values = [scale * float(element.data.get(key, np.nan)) for element in elements]
@@ -71,7 +76,7 @@ def build() -> pd.DataFrame:
             "electron_affinity_ev": from_pymatgen("Electron affinity"),
             "polarizability_au": source["dipole_polarizability"],
             "period": source["period"],
-            "group": source["group_id"],
+            "group": group,
             "valence_f": valence["f"],
             "electronegativity_pauling": source["en_pauling"],
             "covalent_radius_pyykko_pm": source["covalent_radius_pyykko"],
