@@ -126,101 +126,125 @@ def parse_formula(
     """
     if not isinstance(formula, str):
         raise ValueError(f"Cannot read {formula!r} as a formula: expected a string.")
-    text = formula.strip()
-    offset = len(formula) - len(formula.lstrip())
+    return _FormulaReader(formula, deuterium_as_hydrogen, allow_charge).read()
 
-    def fail(reason: str, position: int) -> ValueError:
+
+class _FormulaReader:
+    """Reads one formula from left to right, without recursion."""
+
+    def __init__(self, formula: str, deuterium_as_hydrogen: bool, allow_charge: bool) -> None:
+        self.formula = formula
+        self.text = formula.strip()
+        self.offset = len(formula) - len(formula.lstrip())
+        self.deuterium_as_hydrogen = deuterium_as_hydrogen
+        self.position = 0
+        charge = _CHARGE.search(self.text)
+        if charge and not allow_charge:
+            raise self.fail("a charge is not part of a composition", charge.start())
+        if charge:
+            self.text = self.text[: charge.start()]
+        water = _WATER.search(self.text)
+        self.water_dot = water.start("dot") if water else -1  # where crystal water is joined
+        self.first_seen: dict[str, int] = {}
+        self.amounts: dict[str, float] = {}  # of the parts that are complete
+        self.group: dict[str, float] = {}  # of the innermost open bracket
+        self.outer: list[tuple[dict[str, float], str, int]] = []  # the brackets around it
+        self.coefficient: float | None = None  # of this part
+
+    def fail(self, reason: str, position: int) -> ValueError:
         return ValueError(
-            f"Cannot read the formula {_shown(formula)}: {reason} at position {position + offset}."
+            f"Cannot read the formula {_shown(self.formula)}: {reason} "
+            f"at position {position + self.offset}."
         )
 
-    if not text:
-        raise ValueError(f"Cannot read the formula {_shown(formula)}: it is empty.")
-    charge = _CHARGE.search(text)
-    if charge and allow_charge:
-        text = text[: charge.start()]
-    elif charge:
-        raise fail("a charge is not part of a composition", charge.start())
+    def read(self) -> dict[str, float]:
+        if not self.text:
+            raise ValueError(f"Cannot read the formula {_shown(self.formula)}: it is empty.")
+        while self.position < len(self.text):
+            token = _TOKEN.match(self.text, self.position)
+            if token and token.lastgroup == "symbol":
+                self.read_atom(token)
+            elif token and token.lastgroup == "open":
+                self.outer.append((self.group, token.group(), self.position))
+                self.group, self.position = {}, token.end()
+            elif token and token.lastgroup == "close":
+                self.close_bracket(token)
+            elif token and not self.group and not self.outer and self.coefficient is None:
+                self.read_coefficient()
+            elif self.joins_parts():
+                self.finish_part()
+                self.position += 1
+            else:
+                raise self.fail(_complaint(self.text, self.position), self.position)
+        self.finish_part()
+        for symbol, amount in self.amounts.items():
+            if not 0.0 < amount < _MAX_AMOUNT:
+                reason = f"amount of {symbol} out of range ({amount})"
+                raise self.fail(reason, self.first_seen[symbol])
+        return self.amounts
 
-    water = _WATER.search(text)
-    dot = water.start("dot") if water else -1  # where crystal water is joined
-    amounts: dict[str, float] = {}  # of the whole formula
-    group: dict[str, float] = {}  # of the innermost open bracket
-    outer: list[tuple[dict[str, float], str, int]] = []
-    coefficient, has_coefficient, parts = 1.0, False, 1
-    first_seen: dict[str, int] = {}
-    position = 0
+    def read_atom(self, token: re.Match[str]) -> None:
+        symbol = token.group()
+        if symbol == "D" and self.deuterium_as_hydrogen:
+            symbol = "H"
+        if symbol not in ATOMIC_NUMBERS:
+            hint = " (deuterium; see deuterium_as_hydrogen)" if symbol == "D" else ""
+            raise self.fail(f"unknown element {symbol!r}{hint}", self.position)
+        self.first_seen.setdefault(symbol, self.position)
+        self.position = token.end()
+        self.group[symbol] = self.group.get(symbol, 0.0) + self.read_amount()
 
-    def finish_part() -> None:
-        if outer:
-            raise fail(f"bracket {outer[-1][1]!r} is never closed, opened", outer[-1][2])
-        if not group:
-            raise fail("an element is missing", position)
-        for symbol, amount in group.items():
-            amounts[symbol] = amounts.get(symbol, 0.0) + coefficient * amount
+    def close_bracket(self, token: re.Match[str]) -> None:
+        if not self.outer:
+            raise self.fail(f"bracket {token.group()!r} was never opened", self.position)
+        inner, (self.group, opened, _) = self.group, self.outer.pop()
+        if token.group() != _CLOSING[opened]:
+            raise self.fail(f"{token.group()!r} closes {opened!r}", self.position)
+        if not inner:
+            raise self.fail("empty brackets", self.position)
+        self.position = token.end()
+        times = self.read_amount()
+        for symbol, amount in inner.items():
+            self.group[symbol] = self.group.get(symbol, 0.0) + times * amount
 
-    def amount_after(end: int, *, coefficient: bool = False) -> tuple[float, int]:
-        number = _TOKEN.match(text, end)
+    def read_coefficient(self) -> None:
+        if not self.amounts and not any(dot in self.text for dot in _DOTS + "."):
+            raise self.fail("a formula cannot begin with a number", self.position)
+        self.coefficient = self.read_amount(before=True)
+
+    def read_amount(self, *, before: bool = False) -> float:
+        """Read the number here, after an atom or bracket or before a part; 1 if there is none."""
+        start = self.position
+        number = _TOKEN.match(self.text, start)
         if number is None or number.lastgroup != "number":
-            return 1.0, end
+            return 1.0
         stop = number.end()
-        if not coefficient and end < dot < stop:
-            stop = dot
-        elif not coefficient and _MAYBE_WATER.match(text, end):
-            raise fail("unclear '.' (write '·' before crystal water, or brackets)", end)
-        value = float(text[end:stop])
+        if not before and start < self.water_dot < stop:
+            stop = self.water_dot
+        elif not before and _MAYBE_WATER.match(self.text, start):
+            raise self.fail("unclear '.' (write '·' before crystal water, or brackets)", start)
+        value = float(self.text[start:stop])
         if not 0.0 < value < _MAX_AMOUNT:
             reason = "zero amount" if value == 0.0 else "amount too large"
-            raise fail(f"{reason} {_shown(text[end:stop])}", end)
-        return value, stop
+            raise self.fail(f"{reason} {_shown(self.text[start:stop])}", start)
+        self.position = stop
+        return value
 
-    while position < len(text):
-        token = _TOKEN.match(text, position)
-        kind = token.lastgroup if token else None
-        if token and kind == "symbol":
-            symbol = token.group()
-            if symbol == "D" and deuterium_as_hydrogen:
-                symbol = "H"
-            if symbol not in ATOMIC_NUMBERS:
-                hint = " (deuterium; see deuterium_as_hydrogen)" if symbol == "D" else ""
-                raise fail(f"unknown element {symbol!r}{hint}", position)
-            first_seen.setdefault(symbol, position)
-            amount, position = amount_after(token.end())
-            group[symbol] = group.get(symbol, 0.0) + amount
-        elif token and kind == "open":
-            outer.append((group, token.group(), position))
-            group = {}
-            position = token.end()
-        elif token and kind == "close":
-            if not outer:
-                raise fail(f"bracket {token.group()!r} was never opened", position)
-            inner, (group, opened, _) = group, outer.pop()
-            if token.group() != _CLOSING[opened]:
-                raise fail(f"{token.group()!r} closes {opened!r}", position)
-            if not inner:
-                raise fail("empty brackets", position)
-            amount, position = amount_after(token.end())
-            for symbol, inner_amount in inner.items():
-                group[symbol] = group.get(symbol, 0.0) + amount * inner_amount
-        elif token and not group and not outer and not has_coefficient:
-            coefficient, position = amount_after(position, coefficient=True)
-            has_coefficient = True
-            if parts == 1 and not any(dot in text for dot in _DOTS + "."):
-                raise fail("a formula cannot begin with a number", 0)
-        elif text[position] in _DOTS or (
-            text[position] == "." and (position == dot or _opens_part(text, position + 1))
-        ):
-            finish_part()
-            group, coefficient, has_coefficient = {}, 1.0, False
-            parts += 1
-            position += 1
-        else:
-            raise fail(_complaint(text, position), position)
-    finish_part()
-    for symbol, amount in amounts.items():
-        if not 0.0 < amount < _MAX_AMOUNT:
-            raise fail(f"amount of {symbol} out of range ({amount})", first_seen[symbol])
-    return amounts
+    def joins_parts(self) -> bool:
+        if self.text[self.position] == ".":
+            return self.position == self.water_dot or _opens_part(self.text, self.position + 1)
+        return self.text[self.position] in _DOTS
+
+    def finish_part(self) -> None:
+        if self.outer:
+            _, opened, position = self.outer[-1]
+            raise self.fail(f"bracket {opened!r} is never closed, opened", position)
+        if not self.group:
+            raise self.fail("an element is missing", self.position)
+        times = 1.0 if self.coefficient is None else self.coefficient
+        for symbol, amount in self.group.items():
+            self.amounts[symbol] = self.amounts.get(symbol, 0.0) + times * amount
+        self.group, self.coefficient = {}, None
 
 
 def _opens_part(text: str, position: int) -> bool:

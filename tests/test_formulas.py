@@ -44,7 +44,7 @@ READABLE = {
 UNREADABLE = {
     "NaXx": "unknown element 'Xx' at position 2",
     "A": "unknown element 'A' at position 0",
-    "Na-1": "negative amount at position 2",
+    "Na-1": "negative amount (write a charge as ^2-, and see allow_charge) at position 2",
     "H0O": "zero amount '0' at position 1",
     "H0.0O": "zero amount '0.0' at position 1",
     "(NaCl": "bracket '(' is never closed, opened at position 0",
