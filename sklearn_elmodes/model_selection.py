@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import BaseCrossValidator
 
 from sklearn_elmodes.elements import SYMBOLS, atomic_number
-from sklearn_elmodes.formulas import contained_elements
+from sklearn_elmodes.sites import contained_elements
 
 Fold = tuple[str, NDArray[np.intp], NDArray[np.intp]]
 

@@ -20,15 +20,9 @@ from sklearn.utils.validation import (
 
 from sklearn_elmodes.autoencoder import ElementAutoencoder, mode_names
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, PROPERTY_TABLES, SYMBOLS, property_table
-from sklearn_elmodes.formulas import (
-    Compositions,
-    as_column,
-    count_columns,
-    factorize_sites,
-    parse_formulas,
-    parse_species,
-)
+from sklearn_elmodes.formulas import Compositions, as_column, parse_formulas
 from sklearn_elmodes.prototypes import Prototype, site_names
+from sklearn_elmodes.sites import count_columns, factorize_sites, parse_species
 
 DEFAULT_N_COMPONENTS = 12
 _STATISTICS = ("mean", "std", "min", "max")

@@ -1,0 +1,99 @@
+"""Species per site: symbols, atomic numbers and mixtures in the columns of a matrix."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, atomic_number
+from sklearn_elmodes.formulas import element_fractions, parse_composition
+
+
+def count_columns(X: Any) -> int:
+    """Return the number of columns of compositions or species; 1 for a plain sequence."""
+    shape = getattr(X, "shape", None)
+    if shape is not None:
+        return 1 if len(shape) < 2 else int(shape[1])
+    first = next(iter(X), None) if isinstance(X, (list, tuple)) else None
+    return len(first) if isinstance(first, (list, tuple, np.ndarray)) else 1
+
+
+def parse_species(species: Any) -> dict[str, float]:
+    """Read what sits on one site: a symbol, an atomic number or a mixture.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes.sites import parse_species
+    >>> parse_species(11), parse_species("Na0.5K0.5")
+    ({'Na': 1.0}, {'Na': 0.5, 'K': 0.5})
+    """
+    if isinstance(species, Real):
+        return {SYMBOLS[atomic_number(species) - 1]: 1.0}
+    return parse_composition(species)
+
+
+def factorize_sites(X: Any) -> tuple[NDArray[np.intp], list[Any]]:
+    """Give numbers to the distinct entries of a matrix of species.
+
+    Returns
+    -------
+    sites : ndarray of shape (n_samples, n_sites)
+        Index of each entry in ``species``.
+    species : list
+        The distinct entries.
+    """
+    import pandas as pd
+
+    if hasattr(X, "to_numpy"):
+        X = X.to_numpy()
+    elif not isinstance(X, np.ndarray):
+        widths = {len(row) for row in X}
+        if len(widths) > 1:
+            expected = len(X[0])
+            row = next(i for i, entries in enumerate(X) if len(entries) != expected)
+            raise ValueError(f"Row {row} has {len(X[row])} sites where row 0 has {expected}.")
+        X = np.array(X, dtype=object)
+    if X.ndim != 2:
+        raise ValueError(f"Expected an array of shape (n_samples, n_sites), got {X.shape}.")
+    flat = np.ascontiguousarray(X).reshape(-1)
+    if flat.dtype.kind in "iu" and flat.size and flat.min() >= 0 and flat.max() < 1024:
+        return X.astype(np.intp, copy=False), list(range(int(flat.max()) + 1))
+    if flat.dtype.kind == "U" and flat.dtype.itemsize == 8:  # symbols of two characters
+        codes, distinct = pd.factorize(flat.view(np.uint64))
+        return codes.reshape(X.shape), distinct.view(flat.dtype).tolist()
+    numbers: defaultdict[Any, int] = defaultdict(itertools.count().__next__)
+    try:
+        codes = np.fromiter(map(numbers.__getitem__, flat.tolist()), dtype=np.intp, count=flat.size)
+    except TypeError:
+        raise ValueError(
+            "With a prototype, every entry of X must be a symbol, an atomic number or a mixture "
+            'such as "Na0.5K0.5".'
+        ) from None
+    return codes.reshape(X.shape), list(numbers)
+
+
+def contained_elements(X: Any) -> NDArray[np.bool_]:
+    """Tell which elements each row contains, be it a composition or a row of species.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, 118)
+        Column Z - 1 is True where the element of atomic number Z occurs.
+    """
+    if count_columns(X) == 1:
+        return element_fractions(X) > 0
+    sites, species = factorize_sites(X)
+    contains = np.zeros((len(species), len(SYMBOLS)), dtype=bool)
+    for index in np.unique(sites).tolist():
+        try:
+            amounts = parse_species(species[index])
+        except ValueError as error:
+            row = int(np.argwhere(sites == index)[0, 0])
+            raise ValueError(f"Row {row}: {error}") from None
+        contains[index, [ATOMIC_NUMBERS[symbol] - 1 for symbol in amounts]] = True
+    return np.asarray(contains[sites].any(axis=1))
