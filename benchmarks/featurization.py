@@ -73,16 +73,16 @@ def main() -> None:
         print(
             f"{name:<48} {median:>12,.0f} rows per CPU-second, {median / value:.2f} × {reference}"
         )
-    medians = {name: result["median"] for name, result in results.items()}
+    medians = {name: float(result["median"]) for name, result in results.items()}
     claims = {
         "strings to pooled features at half the speed of counting atoms in Python or more": min(
             rate for name, rate in medians.items() if "pooled" in name
         )
-        > 0.5 * python,
+        > 0.5 * float(python),
         "site arrays at a quarter of the speed of a gather or more": min(
             rate for name, rate in medians.items() if "arrays" in name
         )
-        > 0.25 * gather,
+        > 0.25 * float(gather),
     }
     write_results("featurization", results, claims, arguments)
 
