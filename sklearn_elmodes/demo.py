@@ -102,7 +102,9 @@ def _measured_enthalpies(output: Path, folds: int, quick: bool, say: Callable[[s
     models = {
         "mean of the training data": DummyRegressor(),
         "element fractions, same network": make_pipeline(
-            FunctionTransformer(element_fractions), StandardScaler(), network
+            FunctionTransformer(element_fractions, kw_args={"dtype": "float32"}),
+            StandardScaler(),
+            network,
         ),
         "elemental modes": pipeline,
     }

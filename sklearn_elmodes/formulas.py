@@ -381,13 +381,15 @@ def parse_formulas(
     return Compositions(starts, atomic_numbers, amounts)
 
 
-def element_fractions(X: Any) -> NDArray[np.float64]:
+def element_fractions(X: Any, dtype: str = "float64") -> NDArray[Any]:
     """Return the atomic fraction of every element, the simplest features there are.
 
     Parameters
     ----------
     X : sequence of shape (n_samples,) or (n_samples, 1)
         As for :func:`parse_formulas`.
+    dtype : {"float32", "float64"}, default="float64"
+        Type of the output.
 
     Returns
     -------
@@ -401,7 +403,7 @@ def element_fractions(X: Any) -> NDArray[np.float64]:
     [0.67, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.33]
     """
     compositions = parse_formulas(X)
-    fractions = np.zeros((len(compositions), len(SYMBOLS)))
+    fractions = np.zeros((len(compositions), len(SYMBOLS)), dtype=dtype)
     fractions[compositions.rows, compositions.atomic_numbers - 1] = compositions.fractions
     return fractions
 
