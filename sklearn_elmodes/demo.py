@@ -127,6 +127,8 @@ def _measured_enthalpies(output: Path, folds: int, quick: bool, say: Callable[[s
         xlabel="predicted (eV/atom)",
         ylabel="measured (eV/atom)",
         title="Formation enthalpies, each predicted by a model that did not see it",
+        xticks=range(-4, 1),
+        yticks=range(-4, 1),
     )
     _save(display.figure_, output / "parity.png")
     surprise = np.abs(energy - y) / np.maximum(spread, 0.02)
@@ -164,5 +166,5 @@ def _elpasolites(say: Callable[[str], Any]) -> None:
 
 
 def _save(figure: Any, path: Path) -> None:
-    figure.savefig(path)
+    figure.savefig(path, bbox_inches="tight")
     pyplot().close(figure)
