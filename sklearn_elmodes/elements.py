@@ -76,8 +76,8 @@ def property_table(name: str) -> pd.DataFrame:
     Examples
     --------
     >>> from sklearn_elmodes.elements import property_table
-    >>> property_table("herr2019").loc[["Na", "K"], "electronegativity_allen"].round(3).tolist()
-    [0.869, 0.734]
+    >>> property_table("herr2019").loc[["Na", "K"], "electronegativity_allen"].round(2).tolist()
+    [0.87, 0.73]
     """
     if name == "herr2019":
         return _all_properties().loc[list(_HERR2019_SYMBOLS), list(HERR2019_COLUMNS)].copy()

@@ -36,7 +36,7 @@ def table_position(symbol: str) -> tuple[int, int]:
     --------
     >>> from sklearn_elmodes.inspection import table_position
     >>> table_position("H"), table_position("Fe"), table_position("U")
-    ((1, 1), (4, 8), (10, 6))
+    ((1, 1), (4, 8), (10, 7))
     """
     z = ATOMIC_NUMBERS[symbol]
     period = next(p for p in range(1, 8) if z <= _NOBLE_GASES[p])
