@@ -381,6 +381,11 @@ def parse_formulas(
     return Compositions(starts, atomic_numbers, amounts)
 
 
+def format_composition(composition: Mapping[str, float]) -> str:
+    """Write amounts for a message: ``Na1 Cl1``."""
+    return " ".join(f"{symbol}{amount:g}" for symbol, amount in composition.items())
+
+
 def element_fractions(X: Any, dtype: str = "float64") -> NDArray[Any]:
     """Return the atomic fraction of every element, the simplest features there are.
 
@@ -467,6 +472,11 @@ for _z, _symbol in enumerate(SYMBOLS, start=1):
 _MAX_DIGITS = 15  # an integer of 15 digits is exact in float64, and so is 10**15
 
 
+def _lines(column: list[str]) -> NDArray[np.uint8]:
+    """Return the bytes of all formulas, each ended by a line break."""
+    return np.frombuffer(("\n".join(column) + "\n").encode("latin-1"), dtype=np.uint8)
+
+
 def _parse_plain(
     column: list[Any],
 ) -> tuple[NDArray[np.bool_], NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
@@ -477,23 +487,19 @@ def _parse_plain(
     """
     none = np.empty(0, dtype=np.intp)
     n_samples = len(column)
+    if not n_samples:
+        return np.ones(0, dtype=bool), none, none, np.empty(0)
     try:
-        text = "\n".join(column)
-        buffer = np.frombuffer((text + "\n").encode("latin-1"), dtype=np.uint8)
+        buffer = _lines(column)
     except (TypeError, UnicodeEncodeError):
         # Blank what is no byte string; an empty line is never plain.
         column = [item if isinstance(item, str) and item.isascii() else "" for item in column]
-        text = "\n".join(column)
-        buffer = np.frombuffer((text + "\n").encode(), dtype=np.uint8)
+        buffer = _lines(column)
+    if np.count_nonzero(buffer == ord("\n")) != n_samples:  # a line break inside a formula
+        column = [item if "\n" not in item else "" for item in column]
+        buffer = _lines(column)
     kind = _KIND[buffer]
     ends = np.flatnonzero(kind == _END)
-    if len(ends) != n_samples:  # a line break inside a formula, or no rows at all
-        if not n_samples:
-            return np.ones(0, dtype=bool), none, none, np.empty(0)
-        column = [item if "\n" not in item else "" for item in column]
-        buffer = np.frombuffer(("\n".join(column) + "\n").encode("latin-1"), dtype=np.uint8)
-        kind = _KIND[buffer]
-        ends = np.flatnonzero(kind == _END)
 
     previous = np.empty_like(kind)
     previous[0] = _END

@@ -130,7 +130,7 @@ class SiteNetwork(nn.Module):
 
         Parameters
         ----------
-        site_features : tensor of shape (n_members or 1, n_distinct, n_site_features)
+        site_features : tensor of shape (n_members, n_distinct, n_site_features)
             The distinct site descriptions that occur, each encoded once.
         sites : tensor of shape (n_members, n_rows, n_sites)
             Which of them sits on each site.
@@ -139,7 +139,7 @@ class SiteNetwork(nn.Module):
         -------
         tensor of shape (n_members, n_rows)
         """
-        codes = self.encoder(site_features.expand(self.n_members, -1, -1))
+        codes = self.encoder(site_features)
         if len(self.permutations) == 1:
             return self._join(codes, sites)
         if self.training:

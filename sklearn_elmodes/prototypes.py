@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_elmodes.elements import SYMBOLS
-from sklearn_elmodes.formulas import Compositions
+from sklearn_elmodes.elements import ATOMIC_NUMBERS
+from sklearn_elmodes.formulas import Compositions, format_composition
 
 # Formula and equivalent sites of structures that are known by name. In rock salt
 # a shift by half a cell exchanges A and B; in elpasolite too, since all C and D
@@ -166,7 +166,7 @@ class Prototype:
         total = sum(self.multiplicities) / math.fsum(composition.values())
         amounts = {symbol: amount * total for symbol, amount in composition.items()}
         whole = {symbol: round(amount) for symbol, amount in amounts.items()}
-        shown = " ".join(f"{symbol}{amount:g}" for symbol, amount in composition.items())
+        shown = format_composition(composition)
         if any(abs(amounts[s] - whole[s]) > _TOLERANCE * max(whole[s], 1) for s in whole):
             raise ValueError(f"{shown} does not fit the prototype {self.formula}.")
         found = list(itertools.islice(self._assignments(whole), 2))
@@ -186,7 +186,7 @@ class Prototype:
 
     def _assignments(self, left: dict[str, int]) -> Iterator[tuple[str, ...]]:
         """Yield the assignments that differ by more than equivalent sites."""
-        symbols = sorted(left, key=SYMBOLS.index)
+        symbols = sorted(left, key=ATOMIC_NUMBERS.__getitem__)
         before = {  # the preceding equivalent site, which must hold no heavier element
             b: a for group in self.equivalent_site_indices for a, b in itertools.pairwise(group)
         }
@@ -250,7 +250,7 @@ class Prototype:
                 elements = self.assign(compositions[row])
             except ValueError as error:
                 raise ValueError(f"Row {row}: {error}") from None
-            assigned[row] = [SYMBOLS.index(symbol) + 1 for symbol in elements]
+            assigned[row] = [ATOMIC_NUMBERS[symbol] for symbol in elements]
         return assigned
 
     @property
@@ -264,5 +264,5 @@ class Prototype:
 
 
 def site_names(prototype: Prototype, names: Iterable[Any]) -> list[str]:
-    """Name a column for each site and each of ``names``: ``A_mode1``, ``A_mode2``, …."""
+    """Name a column for each site and each of ``names``, such as ``A_mode1``."""
     return [f"{site}_{name}" for site in prototype.sites for name in names]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
     _check_feature_names,
@@ -20,7 +20,12 @@ from sklearn.utils.validation import (
 
 from sklearn_elmodes.autoencoder import ElementAutoencoder, mode_names
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, PROPERTY_TABLES, SYMBOLS, property_table
-from sklearn_elmodes.formulas import Compositions, as_column, parse_formulas
+from sklearn_elmodes.formulas import (
+    Compositions,
+    as_column,
+    format_composition,
+    parse_formulas,
+)
 from sklearn_elmodes.prototypes import Prototype, site_names
 from sklearn_elmodes.sites import count_columns, factorize_sites, parse_species
 
@@ -307,7 +312,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
             entry = int(unknown.argmax())
             row = int(compositions.rows[entry])
             symbol = SYMBOLS[compositions.atomic_numbers[entry] - 1]
-            formula = " ".join(f"{s}{a:g}" for s, a in compositions[row].items())
+            formula = format_composition(compositions[row])
             raise ValueError(f"Row {row} ({formula}): {self._no_modes(symbol)}")
         first, second = np.triu_indices(by_number.shape[1], k=1)
         moments = np.hstack([by_number, by_number**2, by_number[:, first] * by_number[:, second]])
@@ -381,8 +386,6 @@ def learn_modes(
     autoencoder : ElementAutoencoder
         The trained one; that given is left as it is.
     """
-    from sklearn.base import clone
-
     unknown = [symbol for symbol in table.index if symbol not in ATOMIC_NUMBERS]
     if unknown:
         raise ValueError(f"properties must be indexed by element symbol; {unknown[0]!r} is none.")
