@@ -8,12 +8,11 @@ are the peer, on the rows for which matminer has all of Magpie's values.
 from __future__ import annotations
 
 import time
-import warnings
 from typing import Any
 
 import numpy as np
 from _common import parse_arguments, write_results
-from numpy.typing import NDArray
+from _peers import magpie_features
 from sklearn.base import clone
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import ExtraTreesRegressor
@@ -24,20 +23,6 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn_elmodes import ElementalModeTransformer, make_formation_energy_pipeline
 from sklearn_elmodes.datasets import load_expt_formation_enthalpies
 from sklearn_elmodes.formulas import element_fractions
-
-
-def magpie_features(formulas: NDArray[Any]) -> NDArray[np.float64]:
-    """Compute matminer's Magpie statistics, NaN where it has none."""
-    from matminer.featurizers.composition import ElementProperty
-    from pymatgen.core import Composition
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        featurizer = ElementProperty.from_preset("magpie", impute_nan=False)
-        featurizer.set_n_jobs(1)
-        compositions = [Composition(formula) for formula in formulas]
-        rows = featurizer.featurize_many(compositions, ignore_errors=True, pbar=False)
-    return np.array(rows, dtype=float)
 
 
 def main() -> None:

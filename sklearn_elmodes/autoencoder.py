@@ -28,10 +28,11 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
 
     A symmetric network with a narrow middle learns to reproduce its own input.
     The values in the middle are the *elemental modes* of Herr et al. [1]_.
-    After training they are put into a canonical form: uncorrelated, of mean
-    zero and unit variance over the training rows, ordered by the variance of
-    the code that they stand for, each with the sign that makes its strongest
-    correlation with a property positive.
+    After training they are turned to their principal axes: uncorrelated, of mean
+    zero over the training rows, ordered by variance, each with the sign that
+    makes its strongest covariance with a property positive. Their variances are
+    kept, as in a principal component analysis: brought to one scale, the weak
+    modes would count as much as the strong ones for an element never seen.
 
     NaN marks an unknown property. It is left out of the loss, and the encoder
     is told which values it lacks, so that elements with gaps get modes too and
@@ -326,24 +327,12 @@ def _canonical(
 ) -> tuple[Layers, Layers]:
     """Fold the rotation of the code to canonical modes into the layers around it."""
     mean = code.mean(axis=0)
-    _, deviations, axes = np.linalg.svd(code - mean, full_matrices=False)
-    deviations = deviations / np.sqrt(len(code))
-    # With fewer rows than modes some axes carry nothing.
-    missing = code.shape[1] - len(deviations)
-    if missing:
-        _, _, axes = np.linalg.svd(code - mean, full_matrices=True)
-        deviations = np.append(deviations, np.zeros(missing))
-    deviations = np.where(deviations > 1e-10 * max(deviations[0], 1e-300), deviations, 1.0)
-
-    modes = (code - mean) @ (axes.T / deviations)
-    overlap = (properties - properties.mean(axis=0)).T @ modes  # (n_properties, n_components)
+    _, _, axes = np.linalg.svd(code - mean, full_matrices=len(code) < code.shape[1])
+    overlap = (properties - properties.mean(axis=0)).T @ (code - mean) @ axes.T
     strongest = overlap[np.abs(overlap).argmax(axis=0), np.arange(overlap.shape[1])]
-    signs = np.where(strongest < 0, -1.0, 1.0)
-
-    rotation = axes.T * (signs / deviations)  # code -> modes
-    back = (signs * deviations)[:, None] * axes  # modes -> code
+    rotation = axes.T * np.where(strongest < 0, -1.0, 1.0)  # code -> modes
     weights, bias = encoder[-1]
     encoder = [*encoder[:-1], (weights @ rotation, (bias - mean) @ rotation)]
     weights, bias = decoder[0]
-    decoder = [(back @ weights, bias + mean @ weights), *decoder[1:]]
+    decoder = [(rotation.T @ weights, bias + mean @ weights), *decoder[1:]]
     return encoder, decoder

@@ -21,7 +21,13 @@ from sklearn_elmodes.autoencoder import ElementAutoencoder
 from sklearn_elmodes.datasets import load_expt_formation_enthalpies
 from sklearn_elmodes.elements import HERR2019_COLUMNS, property_table
 from sklearn_elmodes.formulas import element_fractions
-from sklearn_elmodes.inspection import ModeMapDisplay, PeriodicTableDisplay, pyplot, table_position
+from sklearn_elmodes.inspection import (
+    ModeMapDisplay,
+    PeriodicTableDisplay,
+    nearest_elements,
+    pyplot,
+    share_of_neighbours,
+)
 from sklearn_elmodes.persistence import load_pretrained
 from sklearn_elmodes.pipelines import make_formation_energy_pipeline
 from sklearn_elmodes.transformer import DEFAULT_N_COMPONENTS, learn_modes
@@ -68,27 +74,12 @@ def _modes(output: Path, quick: bool, say: Callable[[str], Any]) -> None:
         scores[name] = r2_score(table[name][known], restored[known, number])
     ten = np.mean([scores[name] for name in HERR2019_COLUMNS])
     say(f"   From them the ten properties of the paper come back with a mean R² of {ten:.4f}.")
-    say(f"   For {_share_of_neighbours(modes):.0%} of the elements the nearest one in the modes is")
+    say(f"   For {share_of_neighbours(modes):.0%} of the elements the nearest one in the modes is")
     say("   a neighbour in the periodic table: same group, or next to it in the period.")
-    say(f"   Nearest to chlorine: {', '.join(_nearest(modes, 'Cl')[:3])}.")
+    say(f"   Nearest to chlorine: {', '.join(nearest_elements(modes, 'Cl')[:3])}.")
     figure = PeriodicTableDisplay(dict(modes["mode1"]), label="mode 1").plot().figure_
     _save(figure, output / "periodic_table.png")
     _save(ModeMapDisplay(modes).plot().figure_, output / "mode_map.png")
-
-
-def _nearest(modes: pd.DataFrame, symbol: str) -> list[str]:
-    distance = ((modes - modes.loc[symbol]) ** 2).sum(axis=1)
-    return list(distance.drop(symbol).sort_values().index)
-
-
-def _share_of_neighbours(modes: pd.DataFrame) -> float:
-    def adjacent(first: str, second: str) -> bool:
-        (row, column), (other_row, other_column) = table_position(first), table_position(second)
-        if column == other_column and max(row, other_row) < 9:
-            return True
-        return row == other_row and abs(column - other_column) == 1
-
-    return float(np.mean([adjacent(symbol, _nearest(modes, symbol)[0]) for symbol in modes.index]))
 
 
 def _measured_enthalpies(output: Path, folds: int, quick: bool, say: Callable[[str], Any]) -> None:

@@ -66,6 +66,55 @@ def block_of(symbol: str) -> str:
     return "d" if column <= 12 else "p"
 
 
+def nearest_elements(modes: Any, symbol: str) -> list[str]:
+    """Return all other elements, the one with the most similar modes first.
+
+    Parameters
+    ----------
+    modes : DataFrame of shape (n_elements, n_components)
+        Modes, or any other numbers, by element symbol.
+    symbol : str
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> from sklearn_elmodes import ElementalModeTransformer
+    >>> from sklearn_elmodes.inspection import nearest_elements
+    >>> modes = ElementalModeTransformer().fit(["NaCl"]).modes_
+    >>> nearest_elements(modes, "K")[0]
+    'Rb'
+    """
+    distance = ((modes - modes.loc[symbol]) ** 2).sum(axis=1)
+    return list(distance.drop(symbol).sort_values().index)
+
+
+def share_of_neighbours(modes: Any) -> float:
+    """Return for how many elements the most similar one is near in the periodic table.
+
+    Near means in the same group, or next to it in the same period.
+
+    Parameters
+    ----------
+    modes : DataFrame of shape (n_elements, n_components)
+        Modes, or any other numbers, by element symbol.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+    """
+    near = []
+    for symbol in modes.index:
+        row, column = table_position(symbol)
+        other_row, other_column = table_position(nearest_elements(modes, symbol)[0])
+        same_group = column == other_column and max(row, other_row) < 9
+        near.append(same_group or (row == other_row and abs(column - other_column) == 1))
+    return float(np.mean(near))
+
+
 class PeriodicTableDisplay:
     """Values of the elements, as colours in the periodic table.
 

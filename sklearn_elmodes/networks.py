@@ -13,7 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "tanh": nn.Tanh}
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+    "tanh": nn.Tanh,
+}
 
 
 class EnsembleLinear(nn.Module):
@@ -68,7 +74,8 @@ class SiteNetwork(nn.Module):
     hidden_layer_sizes : sequence of int
         Widths of the network over all sites. A layer as wide as the one before
         it is residual.
-    activation : {"relu", "silu", "tanh"}
+    activation, encoder_activation : {"relu", "gelu", "silu", "softplus", "tanh"}
+        Non-linearities of the network over all sites and of the encoder.
     dropout : float
         Share of activations dropped in residual layers during training.
     permutations : sequence of sequences of int
@@ -90,6 +97,7 @@ class SiteNetwork(nn.Module):
         encoder_layer_sizes: Sequence[int],
         hidden_layer_sizes: Sequence[int],
         activation: str,
+        encoder_activation: str,
         dropout: float,
         permutations: Sequence[Sequence[int]],
         dtype: torch.dtype,
@@ -106,7 +114,7 @@ class SiteNetwork(nn.Module):
             for size in encoder_layer_sizes:
                 encoder += [
                     EnsembleLinear(n_members, width, size, initial),
-                    _ACTIVATIONS[activation](),
+                    _ACTIVATIONS[encoder_activation](),
                 ]
                 width = size
             encoder = encoder[:-1]

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_elmodes.autoencoder import layer_widths
 
 _MAX_PERMUTATIONS = 24
+_ACTIVATIONS = {"relu", "gelu", "silu", "softplus", "tanh"}
 _PREDICT_ROWS = 65_536  # rows whose distinct sites are sought together
 _PREDICT_BATCH = 4_096  # rows that go through the network together
 
@@ -50,8 +51,12 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
     hidden_layer_sizes : tuple of int, default=(256, 256, 256)
         Layers of the network that joins the sites. A layer as wide as the one
         before it adds to its input instead of replacing it.
-    activation : {"relu", "silu", "tanh"}, default="relu"
-        Non-linearity of the layers.
+    activation : {"relu", "gelu", "silu", "softplus", "tanh"}, default="relu"
+        Non-linearity of the network that joins the sites.
+    encoder_activation : {"relu", "gelu", "silu", "softplus", "tanh"}, default="silu"
+        Non-linearity of the site encoder. The smoother it is, in the order
+        relu, gelu, silu, softplus, the better the predictions for elements that
+        were not in the training data; softplus wants thousands of crystals.
     dropout : float, default=0.1
         Share of activations dropped in training, in layers that add to their
         input.
@@ -126,7 +131,8 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "encoder_layer_sizes": ["array-like"],
         "hidden_layer_sizes": ["array-like"],
-        "activation": [StrOptions({"relu", "silu", "tanh"})],
+        "activation": [StrOptions(_ACTIVATIONS)],
+        "encoder_activation": [StrOptions(_ACTIVATIONS)],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
@@ -150,6 +156,7 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         encoder_layer_sizes: tuple[int, ...] = (128, 128, 16),
         hidden_layer_sizes: tuple[int, ...] = (256, 256, 256),
         activation: str = "relu",
+        encoder_activation: str = "silu",
         dropout: float = 0.1,
         alpha: float = 0.01,
         learning_rate_init: float = 0.005,
@@ -169,6 +176,7 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         self.encoder_layer_sizes = encoder_layer_sizes
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
+        self.encoder_activation = encoder_activation
         self.dropout = dropout
         self.alpha = alpha
         self.learning_rate_init = learning_rate_init
@@ -317,6 +325,7 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
             "encoder_layer_sizes": layer_widths("encoder_layer_sizes", self.encoder_layer_sizes),
             "hidden_layer_sizes": layer_widths("hidden_layer_sizes", self.hidden_layer_sizes),
             "activation": self.activation,
+            "encoder_activation": self.encoder_activation,
             "dropout": self.dropout,
             "permutations": _site_permutations(
                 self.n_sites, _site_groups(self.n_sites, self.equivalent_sites)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
@@ -35,6 +36,69 @@ def parse_species(species: Any) -> dict[str, float]:
     if isinstance(species, Real):
         return {SYMBOLS[atomic_number(species) - 1]: 1.0}
     return parse_composition(species)
+
+
+def alchemical_path(
+    start: Sequence[Any], end: Sequence[Any], n_points: int = 11
+) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
+    """Change one crystal into another of the same structure, in equal steps.
+
+    On every site the amounts go linearly from the one species to the other:
+    ``Na``, ``Na0.9K0.1``, …, ``K``. The ends are the crystals themselves.
+
+    Parameters
+    ----------
+    start, end : sequence of species, of length n_sites
+        A symbol, an atomic number or a mixture for each site.
+    n_points : int, default=11
+        Number of crystals, with both ends.
+
+    Returns
+    -------
+    x : ndarray of shape (n_points,)
+        How far along each crystal lies, from 0 to 1.
+    crystals : ndarray of shape (n_points, n_sites)
+        Species per site, for :class:`ElementalModeTransformer` with a prototype.
+
+    Raises
+    ------
+    ValueError
+        If the crystals differ in their number of sites, a species cannot be
+        read or ``n_points`` is below 2.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes.sites import alchemical_path
+    >>> x, crystals = alchemical_path(["Na", "Al", "K", "F"], ["K", "Al", "K", "F"], n_points=3)
+    >>> x.tolist()
+    [0.0, 0.5, 1.0]
+    >>> crystals[:, 0].tolist()
+    ['Na', 'Na0.5K0.5', 'K']
+    """
+    if isinstance(start, str) or isinstance(end, str) or len(start) != len(end):
+        raise ValueError(
+            f"start={start!r} and end={end!r} must be sequences of species, one for each site."
+        )
+    if n_points < 2:
+        raise ValueError(f"n_points={n_points} must be at least 2: a path has two ends.")
+    x = np.linspace(0, 1, n_points)
+    crystals = np.empty((n_points, len(start)), dtype=object)
+    for site, (first, last) in enumerate(zip(start, end, strict=True)):
+        ends = parse_species(first), parse_species(last)
+        crystals[:, site] = [_mixture(*ends, share) for share in x.tolist()]
+    return x, crystals
+
+
+def _mixture(first: dict[str, float], last: dict[str, float], share: float) -> str:
+    """Write what lies a share of the way between two species."""
+    amounts: defaultdict[str, float] = defaultdict(float)
+    for species, weight in ((first, 1 - share), (last, share)):
+        for symbol, amount in species.items():
+            amounts[symbol] += weight * amount / sum(species.values())
+    present = {symbol: amount for symbol, amount in amounts.items() if amount > 0}
+    if len(present) == 1:
+        return next(iter(present))
+    return "".join(f"{symbol}{amount:.12f}".rstrip("0") for symbol, amount in present.items())
 
 
 def factorize_sites(X: Any) -> tuple[NDArray[np.intp], list[Any]]:

@@ -1,10 +1,14 @@
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.spatial.distance import pdist
+from scipy.stats import spearmanr
 from sklearn.decomposition import PCA
 from sklearn.metrics import r2_score
 
 from sklearn_elmodes import ElementAutoencoder
 from sklearn_elmodes.elements import HERR2019_COLUMNS, property_table
+from sklearn_elmodes.inspection import share_of_neighbours
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +45,38 @@ def test_few_modes_keep_more_than_as_many_principal_components():
     assert np.mean(list(scores(table, restored).values())) > np.mean(list(linear.values())) + 0.02
 
 
+def test_an_element_left_out_comes_back_better_than_from_principal_components():
+    table = property_table("herr2019")
+    left_out = table.iloc[3::6]
+    rest = table.drop(left_out.index)
+    autoencoder = ElementAutoencoder(4, random_state=0).fit(rest)
+    found = scores(left_out, autoencoder.inverse_transform(autoencoder.transform(left_out)))
+    mean, deviation = rest.mean(), rest.std()
+    pca = PCA(4).fit((rest - mean) / deviation)
+    linear = (left_out - mean) / deviation
+    linear = pca.inverse_transform(pca.transform(linear)) * deviation.values + mean.values
+    assert np.mean(list(found.values())) > 0.9
+    assert np.mean(list(found.values())) > np.mean(list(scores(left_out, linear).values()))
+
+
+def test_modes_keep_the_trends_of_the_periodic_table(table, fitted):
+    modes = pd.DataFrame(fitted.transform(table), index=table.index)
+    assert share_of_neighbours(modes) > 0.75
+    ten = property_table("herr2019")
+    distances = pdist(((ten - ten.mean()) / ten.std()).to_numpy())
+    assert spearmanr(pdist(modes.loc[ten.index].to_numpy()), distances).statistic > 0.8
+    shuffled = modes.sample(frac=1, random_state=0).set_axis(modes.index)
+    assert share_of_neighbours(shuffled) < 0.3
+
+
 def test_modes_are_canonical(table, fitted):
     modes = fitted.transform(table)
     np.testing.assert_allclose(modes.mean(axis=0), 0, atol=1e-9)
-    np.testing.assert_allclose(np.cov(modes.T, ddof=0), np.eye(12), atol=1e-9)
+    covariance = np.cov(modes.T, ddof=0)
+    np.testing.assert_allclose(covariance, np.diag(np.diag(covariance)), atol=1e-9)
+    assert (np.diff(np.diag(covariance)) < 0).all()
     filled = ((table - table.mean()) / table.std(ddof=0)).fillna(0).to_numpy()
-    overlap = filled.T @ modes
+    overlap = filled.T @ modes  # the modes have mean zero
     assert (overlap[np.abs(overlap).argmax(axis=0), np.arange(12)] > 0).all()
 
 

@@ -20,6 +20,7 @@ PAULING_UNITS_PER_EV = 2.300 / 13.61  # Mann et al. 2000: hydrogen, 13.61 eV, is
 
 # mendeleev lacks thallium; the value is that of Mann, Meek and Allen (2000).
 THALLIUM_ALLEN = 1.789
+MONATOMIC_GASES = ["He", "Ne", "Ar", "Kr", "Xe", "Rn"]
 
 
 def valence_electrons(configuration: str) -> dict[str, int]:
@@ -48,6 +49,9 @@ def build() -> pd.DataFrame:
     )
     allen = source["en_allen"] * PAULING_UNITS_PER_EV
     allen["Tl"] = THALLIUM_ALLEN
+    # Zero by definition where the reference state is the gas of single atoms.
+    atomization = source["heat_of_formation"].copy()
+    atomization[MONATOMIC_GASES] = 0.0
     ionization = fetch_table("ionizationenergies").pivot(
         index="atomic_number", columns="ion_charge", values="ionization_energy"
     )
@@ -82,7 +86,7 @@ def build() -> pd.DataFrame:
             "covalent_radius_pyykko_pm": source["covalent_radius_pyykko"],
             "atomic_radius_rahm_pm": source["atomic_radius_rahm"],
             "second_ionization_energy_kj_mol": ionization[1] * KJ_PER_MOL_PER_EV,
-            "atomization_enthalpy_kj_mol": source["heat_of_formation"],
+            "atomization_enthalpy_kj_mol": atomization,
             "melting_point_k": from_pymatgen("Melting point"),
             "boiling_point_k": from_pymatgen("Boiling point"),
             "molar_volume_cm3_mol": from_pymatgen("Molar volume"),

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from sklearn_elmodes import load_pretrained
+from sklearn_elmodes.sites import alchemical_path, parse_species
+
+PATHS = [
+    (["Na", "Al", "Cs", "F"], ["K", "Al", "Cs", "F"]),
+    (["K", "Al", "Na", "F"], ["K", "Al", "Na", "Cl"]),
+    (["K", "Al", "Na", "F"], ["Rb", "In", "Cs", "I"]),
+]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_pretrained("elpasolites")
+
+
+def test_amounts_go_linearly_and_end_at_the_pure_species():
+    x, crystals = alchemical_path(["Na", 13], ["K", "Al"], n_points=1001)
+    assert crystals.shape == (1001, 2)
+    assert crystals[0].tolist() == ["Na", "Al"]
+    assert crystals[-1].tolist() == ["K", "Al"]
+    for share, species in zip(x[1:-1], crystals[1:-1, 0], strict=True):
+        assert parse_species(species) == pytest.approx({"Na": 1 - share, "K": share}, abs=1e-11)
+
+
+def test_between_mixtures_amounts_are_shares_of_a_site():
+    _, crystals = alchemical_path(["Na3K1"], ["Na0.5Rb0.5"], n_points=3)
+    assert parse_species(crystals[0, 0]) == {"Na": 0.75, "K": 0.25}
+    assert parse_species(crystals[1, 0]) == {"Na": 0.625, "K": 0.125, "Rb": 0.25}
+
+
+@pytest.mark.parametrize(("start", "end"), PATHS)
+def test_energies_end_at_those_of_the_pure_crystals(model, start, end):
+    _, crystals = alchemical_path(start, end)
+    modes = model[0]
+    np.testing.assert_array_equal(modes.transform(crystals)[[0, -1]], modes.transform([start, end]))
+    # Other rows in a batch of float32 move the last bits.
+    np.testing.assert_allclose(
+        model.predict(crystals)[[0, -1]], model.predict([start, end]), rtol=0, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(("start", "end"), PATHS)
+def test_energies_are_smooth(model, start, end):
+    coarse, fine = (
+        np.abs(np.diff(model.predict(alchemical_path(start, end, n_points)[1]))).max()
+        for n_points in (101, 1001)
+    )
+    assert coarse < 0.05  # eV/atom for a hundredth of the way
+    assert fine < coarse / 8  # no jump: ten times smaller steps for ten times as many
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((["Na"], ["K", "Al"]), "one for each site"),
+        (("Na", "KK"), "one for each site"),
+        ((["Na"], ["K"], 1), "n_points=1 must be at least 2"),
+        ((["Xx"], ["K"]), "unknown element 'Xx'"),
+    ],
+)
+def test_refusals(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        alchemical_path(*arguments)
