@@ -36,6 +36,8 @@ HERR2019_COLUMNS = (
 )
 _HERR2019_SYMBOLS = SYMBOLS[:56] + SYMBOLS[70:83]  # Z = 1-56 and 71-83
 
+_NOBLE_GASES = (0, 2, 10, 18, 36, 54, 86, 118)
+
 PROPERTY_TABLES = ("herr2019", "extended")
 """Names that :func:`property_table` and ``properties=`` accept."""
 
@@ -108,3 +110,42 @@ def atomic_number(species: Any) -> int:
             f"{species!r} is neither an element symbol nor an atomic number (1 to 118)"
         )
     return number
+
+
+def table_position(symbol: str) -> tuple[int, int]:
+    """Return row and column of an element in the usual layout of 18 columns.
+
+    The lanthanides and actinides stand in rows 9 and 10.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes.elements import table_position
+    >>> table_position("H"), table_position("Fe"), table_position("U")
+    ((1, 1), (4, 8), (10, 7))
+    """
+    z = ATOMIC_NUMBERS[symbol]
+    period = next(p for p in range(1, 8) if z <= _NOBLE_GASES[p])
+    place = z - _NOBLE_GASES[period - 1]  # 1 for the alkali metal
+    length = _NOBLE_GASES[period] - _NOBLE_GASES[period - 1]
+    if place <= 2 and period > 1:
+        return period, place
+    if length == 32 and 3 <= place <= 16:
+        return period + 3, place + 1
+    return (period, 1) if z == 1 else (period, place + 18 - length)
+
+
+def block_of(symbol: str) -> str:
+    """Return the block of an element: s, p, d or f.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes.elements import block_of
+    >>> [block_of(symbol) for symbol in ("Na", "Cl", "Fe", "U", "He")]
+    ['s', 'p', 'd', 'f', 's']
+    """
+    row, column = table_position(symbol)
+    if row > 8:
+        return "f"
+    if column <= 2 or symbol == "He":
+        return "s"
+    return "d" if column <= 12 else "p"

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS
-
-_NOBLE_GASES = (0, 2, 10, 18, 36, 54, 86, 118)
+from sklearn_elmodes.elements import SYMBOLS, block_of, table_position
 
 # Okabe and Ito's colours, which the colour-blind tell apart.
 _BLOCK_COLOURS = {"s": "#0072B2", "p": "#E69F00", "d": "#009E73", "f": "#CC79A7"}
@@ -25,45 +23,6 @@ def pyplot() -> Any:
             "Pictures need matplotlib: pip install 'sklearn-elmodes[plots]'."
         ) from None
     return plt
-
-
-def table_position(symbol: str) -> tuple[int, int]:
-    """Return row and column of an element in the usual layout of 18 columns.
-
-    The lanthanides and actinides stand in rows 9 and 10.
-
-    Examples
-    --------
-    >>> from sklearn_elmodes.inspection import table_position
-    >>> table_position("H"), table_position("Fe"), table_position("U")
-    ((1, 1), (4, 8), (10, 7))
-    """
-    z = ATOMIC_NUMBERS[symbol]
-    period = next(p for p in range(1, 8) if z <= _NOBLE_GASES[p])
-    place = z - _NOBLE_GASES[period - 1]  # 1 for the alkali metal
-    length = _NOBLE_GASES[period] - _NOBLE_GASES[period - 1]
-    if place <= 2 and period > 1:
-        return period, place
-    if length == 32 and 3 <= place <= 16:
-        return period + 3, place + 1
-    return (period, 1) if z == 1 else (period, place + 18 - length)
-
-
-def block_of(symbol: str) -> str:
-    """Return the block of an element: s, p, d or f.
-
-    Examples
-    --------
-    >>> from sklearn_elmodes.inspection import block_of
-    >>> [block_of(symbol) for symbol in ("Na", "Cl", "Fe", "U", "He")]
-    ['s', 'p', 'd', 'f', 's']
-    """
-    row, column = table_position(symbol)
-    if row > 8:
-        return "f"
-    if column <= 2 or symbol == "He":
-        return "s"
-    return "d" if column <= 12 else "p"
 
 
 def nearest_elements(modes: Any, symbol: str) -> list[str]:

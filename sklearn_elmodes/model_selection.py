@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import BaseCrossValidator
 
-from sklearn_elmodes.elements import SYMBOLS, atomic_number
+from sklearn_elmodes.elements import (
+    ATOMIC_NUMBERS,
+    SYMBOLS,
+    atomic_number,
+    table_position,
+)
 from sklearn_elmodes.sites import contained_elements
 
 Fold = tuple[str, NDArray[np.intp], NDArray[np.intp]]
@@ -20,15 +26,20 @@ class LeaveOneElementOut(BaseCrossValidator):
 
     The training set of a fold is free of that element, so that its score tells
     how well a model extrapolates to it. A sample of several elements is tested
-    once for each of them: the test sets overlap, and ``cross_val_predict``,
-    which wants a partition, refuses this splitter.
+    once for each of them: the test sets overlap. ``cross_val_predict`` wants a
+    partition, and takes this splitter only if every sample contains exactly one
+    of the ``elements``, as with the halides of several halogens.
 
     Parameters
     ----------
+    by : {"element", "group", "period"}, default="element"
+        What to hold out at a time: an element, or all elements of a group or a
+        period of the periodic table. The f block belongs to no group.
     min_samples : int, default=1
-        Leave out elements that fewer samples contain.
+        Leave out what fewer samples contain.
     elements : sequence of str, default=None
-        Elements to hold out; None takes all that occur, but not in every sample.
+        Elements to hold out, or elements whose groups or periods to hold out;
+        None takes all that occur, but not in every sample.
 
     Examples
     --------
@@ -39,16 +50,27 @@ class LeaveOneElementOut(BaseCrossValidator):
     ...     print(element, train, test)
     Cl [2 3] [0 1]
     K [0 3] [1 2]
-    >>> splitter
-    LeaveOneElementOut(elements=None, min_samples=2)
+    >>> for group, train, test in LeaveOneElementOut(by="group").split_by_element(X):
+    ...     print(group, train, test)
+    group 1 [3] [0 1 2]
+    group 2 [0 1 2] [3]
+    group 16 [0 1 2] [3]
+    group 17 [3] [0 1 2]
     """
 
-    def __init__(self, *, min_samples: int = 1, elements: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        by: str = "element",
+        min_samples: int = 1,
+        elements: Sequence[str] | None = None,
+    ) -> None:
+        self.by = by
         self.min_samples = min_samples
         self.elements = elements
 
     def split_by_element(self, X: Any) -> Iterator[Fold]:
-        """Yield each held-out element with its fold, in order of atomic number.
+        """Yield what is held out with its fold, in the order of the periodic table.
 
         Parameters
         ----------
@@ -59,6 +81,7 @@ class LeaveOneElementOut(BaseCrossValidator):
         Yields
         ------
         element : str
+            The symbol, or the name of the group or period, as "group 17".
         train, test : ndarray
             Indices of the samples without and with the element.
 
@@ -68,14 +91,8 @@ class LeaveOneElementOut(BaseCrossValidator):
             If a row cannot be read, an element asked for occurs in too few
             samples, or in all of them.
         """
-        contains = contained_elements(X)  # (n_samples, 118)
-        for number in self._held_out(contains):
-            with_element = contains[:, number - 1]
-            yield (
-                SYMBOLS[number - 1],
-                np.flatnonzero(~with_element),
-                np.flatnonzero(with_element),
-            )
+        for name, held_out in self._held_out(contained_elements(X)).items():
+            yield name, np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
     def split(
         self, X: Any, y: Any = None, groups: Any = None
@@ -116,34 +133,61 @@ class LeaveOneElementOut(BaseCrossValidator):
             return len(self._asked_for())
         return len(self._held_out(contained_elements(X)))
 
-    def _held_out(self, contains: NDArray[np.bool_]) -> list[int]:
-        """Choose the atomic numbers to hold out."""
-        counts = contains.sum(axis=0)
+    def _held_out(self, contains: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
+        """Choose what to hold out, and mark the samples that contain it."""
+        if not isinstance(self.min_samples, Integral):
+            raise ValueError(f"min_samples={self.min_samples!r} must be an integer.")
+        least = max(int(self.min_samples), 1)
+        sets = {
+            name: contains[:, [ATOMIC_NUMBERS[symbol] - 1 for symbol in members]].any(axis=1)
+            for name, members in self._sets().items()
+        }
         if self.elements is None:
-            usable = (counts >= max(self.min_samples, 1)) & (counts < len(contains))
-            chosen = (np.flatnonzero(usable) + 1).tolist()
-            if not chosen:
+            usable = {
+                name: rows for name, rows in sets.items() if least <= rows.sum() < len(contains)
+            }
+            if not usable:
                 raise ValueError(
-                    f"No element occurs in at least {self.min_samples} of the {len(contains)} "
+                    f"No {self.by} occurs in at least {self.min_samples} of the {len(contains)} "
                     "samples but not in all of them."
                 )
-            return list(chosen)
-        chosen = self._asked_for()
-        for number in chosen:
-            count, symbol = int(counts[number - 1]), SYMBOLS[number - 1]
-            if count < max(self.min_samples, 1):
+            return usable
+        chosen = {name: sets[name] for name in self._asked_for()}
+        for name, rows in chosen.items():
+            if rows.sum() < least:
                 raise ValueError(
-                    f"{symbol} occurs in {count} samples; at least "
-                    f"{max(self.min_samples, 1)} are needed to hold it out."
+                    f"{name} occurs in {rows.sum()} samples; at least {least} are needed to "
+                    "hold it out."
                 )
-            if count == len(contains):
-                raise ValueError(f"{symbol} occurs in every sample; none is left to train on.")
+            if rows.all():
+                raise ValueError(f"{name} occurs in every sample; none is left to train on.")
         return chosen
 
-    def _asked_for(self) -> list[int]:
-        """Return the atomic numbers of ``elements``."""
+    def _asked_for(self) -> list[str]:
+        """Return the names of the sets that hold ``elements``."""
         if isinstance(self.elements, str):
             raise ValueError(
                 f"elements={self.elements!r} must be a sequence of symbols: [{self.elements!r}]."
             )
-        return sorted({atomic_number(symbol) for symbol in self.elements or ()})
+        asked = {SYMBOLS[atomic_number(symbol) - 1] for symbol in self.elements or ()}
+        sets = self._sets()
+        for symbol in sorted(asked - {member for members in sets.values() for member in members}):
+            raise ValueError(f"{symbol} belongs to no {self.by} of the periodic table.")
+        return [name for name, members in sets.items() if asked & set(members)]
+
+    def _sets(self) -> dict[str, list[str]]:
+        """Return the symbols of each element, group or period."""
+        if self.by == "element":
+            return {symbol: [symbol] for symbol in SYMBOLS}
+        places = {symbol: table_position(symbol) for symbol in SYMBOLS}
+        if self.by == "group":
+            numbers = {symbol: column for symbol, (row, column) in places.items() if row <= 7}
+        elif self.by == "period":
+            # Rows 9 and 10 of the layout are the f block of periods 6 and 7.
+            numbers = {symbol: row - 3 if row > 7 else row for symbol, (row, _) in places.items()}
+        else:
+            raise ValueError(f"by={self.by!r} must be 'element', 'group' or 'period'.")
+        return {
+            f"{self.by} {number}": [symbol for symbol in numbers if numbers[symbol] == number]
+            for number in sorted(set(numbers.values()))
+        }

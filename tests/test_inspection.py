@@ -5,12 +5,12 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgba
 
 from sklearn_elmodes import ElementalModeTransformer
-from sklearn_elmodes.elements import SYMBOLS, property_table
+from sklearn_elmodes.elements import SYMBOLS, block_of, property_table, table_position
 from sklearn_elmodes.inspection import (
     ModeMapDisplay,
     PeriodicTableDisplay,
-    block_of,
-    table_position,
+    nearest_elements,
+    share_of_neighbours,
 )
 
 
@@ -75,3 +75,14 @@ def test_mode_map(transformer):
     np.testing.assert_allclose(np.sort(points, axis=0), np.sort(expected, axis=0))
     assert display.ax_.get_xlabel() == "mode 1"
     assert display.text_["Na"].xy == pytest.approx(expected[transformer.modes_.index.get_loc("Na")])
+
+
+def test_nearest_elements_and_neighbours(transformer):
+    modes = transformer.modes_
+    order = nearest_elements(modes, "Cl")
+    assert sorted([*order, "Cl"]) == sorted(modes.index)
+    distances = np.linalg.norm(modes.loc[order] - modes.loc["Cl"], axis=1)
+    assert (np.diff(distances) >= 0).all()
+    line = pd.DataFrame({"x": [0.0, 1.0, 2.5, 10.0, 11.0]}, index=["Na", "K", "Rb", "Cl", "Ce"])
+    # Na, K and Rb are of one group; neither Cl and Ce, nor Ce and Cl, are near.
+    assert share_of_neighbours(line) == 3 / 5

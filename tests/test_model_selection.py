@@ -1,7 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_validate
 
 from sklearn_elmodes import LeaveOneElementOut, make_formation_energy_pipeline
 from sklearn_elmodes.elements import ATOMIC_NUMBERS
@@ -34,6 +35,10 @@ def test_min_samples_and_elements():
         (LeaveOneElementOut(elements=["Xx"]), FORMULAS, "unknown element symbol 'Xx'"),
         (LeaveOneElementOut(elements="CO"), FORMULAS, "must be a sequence of symbols"),
         (LeaveOneElementOut(elements=["Na"]), ["NaCl", "NaBr"], "Na occurs in every sample"),
+        (LeaveOneElementOut(min_samples="a"), FORMULAS, "min_samples='a' must be an integer"),
+        (LeaveOneElementOut(by="row"), FORMULAS, "by='row' must be"),
+        (LeaveOneElementOut(by="group", elements=["Eu"]), ["EuO"], "Eu belongs to no group"),
+        (LeaveOneElementOut(by="group", elements=["F"]), ["NaCl", "KBr"], "group 17 occurs in ev"),
         (LeaveOneElementOut(), ["NaCl", "NaCl"], "No element occurs in at least 1 of the 2"),
         (LeaveOneElementOut(), ["NaCl", "Xx"], "Row 1: .*unknown element 'Xx'"),
         (LeaveOneElementOut(), [["Na", "Cl"], ["K", "Xx"]], "Row 1: .*unknown element 'Xx'"),
@@ -67,6 +72,42 @@ def test_mixed_sites_count_for_both_elements():
         "K": [0],
         "Br": [1],
     }
+
+
+def test_groups_and_periods():
+    X = ["NaCl", "KCl", "KBr", "MgO", "EuO", "LaN"]
+    groups = {
+        name: test.tolist() for name, _, test in LeaveOneElementOut(by="group").split_by_element(X)
+    }
+    assert groups == {
+        "group 1": [0, 1, 2],
+        "group 2": [3],
+        "group 15": [5],
+        "group 16": [3, 4],
+        "group 17": [0, 1, 2],
+    }
+    periods = LeaveOneElementOut(by="period", elements=["Br", "U", "Lu"])
+    with pytest.raises(ValueError, match="period 7 occurs in 0 samples"):
+        list(periods.split(X))
+    periods = LeaveOneElementOut(by="period", elements=["Br", "Lu"])
+    assert periods.get_n_splits() == 2
+    assert {name: test.tolist() for name, _, test in periods.split_by_element(X)} == {
+        "period 4": [1, 2],
+        "period 6": [4, 5],
+    }
+
+
+def test_cross_val_predict_where_the_test_sets_are_a_partition(elpasolites):
+    X, y = elpasolites
+    halogens = ["F", "Cl", "Br", "I"]
+    one = np.isin(X, halogens).sum(axis=1) == 1
+    X, y = X[one][:300], y[one][:300]
+    pipeline = make_formation_energy_pipeline("ABC2D6", **SMALL)
+    splitter = LeaveOneElementOut(elements=halogens)
+    predicted = cross_val_predict(pipeline, X, y, cv=splitter)
+    for element, train, test in splitter.split_by_element(X):
+        expected = clone(pipeline).fit(X[train], y[train]).predict(X[test])
+        np.testing.assert_allclose(predicted[test], expected, atol=1e-5, err_msg=element)
 
 
 def test_in_cross_validation_and_grid_search(elpasolites):
