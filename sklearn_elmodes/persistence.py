@@ -180,7 +180,7 @@ def load_pretrained(name: str) -> Pipeline:
     >>> from sklearn_elmodes import load_pretrained
     >>> energy, spread = load_pretrained("elpasolites").predict(["K2NaAlF6"], return_std=True)
     >>> energy.round(2)
-    array([-2.89])
+    array([-2.87])
     """
     folder = files("sklearn_elmodes.pretrained")
     names = sorted(

@@ -1,4 +1,4 @@
-"""The README's code runs, and its figures are those of the results files."""
+"""The code of the README and the docs runs, and its figures are those of the results files."""
 
 import json
 import re
@@ -8,7 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+ALCHEMICAL = (ROOT / "docs" / "alchemical_sites.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README + ALCHEMICAL, flags=re.DOTALL)
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
@@ -27,16 +28,30 @@ def result(name):
 
 
 def test_figures_are_the_measured_ones():
-    models = result("elpasolites")["models"]
-    for name, label in {
-        "default pipeline": "default pipeline",
-        "single network": "a single network of it",
-        "paper's recipe, re-run": "the paper's recipe, re-run",
-        "Laplacian kernel ridge on the modes": "Laplacian kernel ridge on the modes",
-    }.items():
-        mae, rmse = models[name]["mae"], models[name]["rmse"]
-        cells = [f"{score['mean']:.4f} ± {score['std']:.4f}" for score in (mae, rmse)]
-        assert f"| {label} | {cells[0]} | {cells[1]} |" in README
+    curve = result("learning_curve")["n_train"]
+    for name, last in curve["8472"].items():
+        few = [f"{curve[n][name]['mae']['mean']:.3f}" for n in ("250", "1000", "4000")]
+        mae = last["mae"]
+        cells = [name, *few, f"{mae['mean']:.4f} ± {mae['std']:.4f}"]
+        assert f"| {' | '.join(cells)} |" in README
+
+    held_out = result("held_out_elements")
+    for name, found in held_out["summary"].items():
+        errors = (found["mean_mae"], found["median_mae"], held_out["elements"]["Cl"][name]["mae"])
+        cells = [f"{error:.3f}" for error in errors] + [f"{found['share_r2_above_0.95']:.0%}"]
+        label = "mean of the training crystals" if name == "mean" else name
+        assert f"| {label} | {' | '.join(cells)} |" in README
+
+    trends = result("periodic_trends")
+    for case in ("herr2019 4", "extended 12"):
+        for found in trends[case].values():
+            cells = [f"{found[key]['mean']:.3f}" for key in ("r2", "r2_left_out")]
+            cells += [f"{found['rank_correlation']:.2f}", f"{found['share_of_neighbours']:.0%}"]
+            assert f"| {' | '.join(cells)} |" in README
+    found = trends["published 4"]
+    cells = [f"{found['rank_correlation']:.2f}", f"{found['share_of_neighbours']:.0%}"]
+    assert f"| the authors' 4 modes | – | – | {' | '.join(cells)} |" in README
+
     measured = result("measured_enthalpies")
     for name in (
         "elemental modes, default pipeline",
