@@ -126,7 +126,7 @@ class PeriodicTableDisplay:
         if not 1 <= mode <= estimator.modes_.shape[1]:
             raise ValueError(f"mode={mode} must lie between 1 and {estimator.modes_.shape[1]}.")
         modes = estimator.modes_[f"mode{mode}"]
-        return cls(modes.to_dict(), label=f"mode {mode} (standard deviations)").plot(ax=ax)
+        return cls(modes.to_dict(), label=f"mode {mode}").plot(ax=ax)
 
     def plot(self, ax: Any = None, *, cmap: str = "viridis") -> PeriodicTableDisplay:
         """Draw the table.

@@ -177,6 +177,14 @@ def test_progress_at_verbose(crystals, capsys):
     assert out.err == out.out == ""
 
 
+@pytest.mark.parametrize(("name", "module"), [(None, "SiLU"), ("softplus", "Softplus")])
+def test_encoder_activation(crystals, name, module):
+    chosen = {} if name is None else {"encoder_activation": name}
+    model = FormationEnergyRegressor(4, **chosen, **{**SMALL, "max_iter": 1}).fit(*crystals)
+    assert type(model.net_.module_.encoder[1]).__name__ == module
+    assert not any(type(layer).__name__ == module for layer in model.net_.module_.joint.modules())
+
+
 def test_one_site_has_no_encoder(crystals):
     model = FormationEnergyRegressor(**SMALL).fit(*crystals)
     assert len(model.net_.module_.encoder) == 0
