@@ -14,26 +14,34 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from torch import nn
 
 from sklearn_elmodes import ElementalModeTransformer, ElementAutoencoder
+from sklearn_elmodes.elements import HERR2019_COLUMNS, property_table
 
 KERNEL_WIDTHS = (0.01, 0.02, 0.04)
 RIDGES = (1e-4, 1e-3, 1e-2)
 
 
 class LaplacianKernelRidge(RegressorMixin, BaseEstimator):
-    """Kernel ridge on the modes of the four sites, made symmetric in A and B.
+    """Kernel ridge on the four sites, made symmetric in A and B.
 
-    ``fit`` keeps the distances, so that ``set_params(...).solve()`` tries
-    another width or ridge cheaply.
+    A site is described by the modes of its element or, standardised, by the ten
+    properties of the paper with period and group. ``fit`` keeps the distances,
+    so that ``set_params(...).solve()`` tries another width or ridge cheaply.
     """
 
-    def __init__(self, gamma: float = 0.02, alpha: float = 1e-3) -> None:
+    def __init__(self, gamma: float = 0.02, alpha: float = 1e-3, features: str = "modes") -> None:
         self.gamma = gamma
         self.alpha = alpha
+        self.features = features
 
     def fit(self, X: NDArray[Any], y: NDArray[np.float64]) -> LaplacianKernelRidge:
-        modes = ElementalModeTransformer().fit(["NaCl"]).modes_
-        self.row_ = {symbol: row for row, symbol in enumerate(modes.index)}
-        self.between_elements_ = cdist(modes, modes, "cityblock")
+        if self.features == "modes":
+            table = ElementalModeTransformer().fit(["NaCl"]).modes_
+        else:
+            table = property_table("extended").loc[np.unique(X)]
+            table = table[[*HERR2019_COLUMNS, "period", "group"]]
+            table = (table - table.mean()) / table.std(ddof=0)
+        self.row_ = {symbol: row for row, symbol in enumerate(table.index)}
+        self.between_elements_ = cdist(table, table, "cityblock")
         self.reference_ = self._rows(X)
         self.y_ = y
         self.distances_ = self.distances(X)

@@ -4,9 +4,9 @@ All crystals with an element are the test set, all others the training set
 (:class:`LeaveOneElementOut`). In the same run: Laplacian kernel ridge on the
 same modes, whose width and ridge are, for each element, the best ones for the
 other 38 (each of them held out from 2,000 crystals), and the mean of the
-training energies. The settings of the default pipeline were chosen by the mean
-error over twelve held-out elements with 3,000 crystals to train; leaving any
-one of the twelve out of that mean leaves the choice as it is.
+training energies. Smooth encoder and unscaled modes, the settings that matter
+here, were chosen by the mean error over twelve of the elements (H, Li, Be, C, N,
+O, F, Ne, P, S, Cl, Tl), each held out from 3,000 crystals.
 
 Writes ``held_out_elements.json`` with MAE, RMSE, R² and bias (mean of predicted
 minus true) of every element, and ``held_out_elements.png``, the errors of the
@@ -15,7 +15,6 @@ pipeline in the periodic table.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,14 +51,15 @@ def kernel_grid(fold: Fold) -> list[float]:
     X, y = fetch_elpasolites(return_X_y=True)
     _, train, test = fold
     train = np.random.RandomState(0).permutation(train)[:KERNEL_ROWS]
-    model = LaplacianKernelRidge().fit(X[train], y[train])
-    distances = model.distances(X[test])
-    return [
-        float(np.abs(model.predict_from(distances) - y[test]).mean())
-        for gamma in KERNEL_WIDTHS
-        for alpha in RIDGES
-        if model.set_params(gamma=gamma, alpha=alpha).solve()
-    ]
+    errors = []
+    with threadpool_limits(1):
+        model = LaplacianKernelRidge().fit(X[train], y[train])
+        distances = model.distances(X[test])
+        for gamma in KERNEL_WIDTHS:
+            for alpha in RIDGES:
+                model.set_params(gamma=gamma, alpha=alpha).solve()
+                errors.append(float(np.abs(model.predict_from(distances) - y[test]).mean()))
+    return errors
 
 
 def score(fold: Fold, models: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def main() -> None:
     folds = list(splitter.split_by_element(X))
     if arguments.quick:
         folds = [(element, train[::20], test[::20]) for element, train, test in folds]
-    parallel = partial(Parallel(n_jobs=arguments.threads))
+    parallel = Parallel(n_jobs=arguments.threads)
     grids = np.array(parallel(delayed(kernel_grid)(fold) for fold in folds))
     choices = [(gamma, alpha) for gamma in KERNEL_WIDTHS for alpha in RIDGES]
 

@@ -31,8 +31,8 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
     After training they are turned to their principal axes: uncorrelated, of mean
     zero over the training rows, ordered by variance, each with the sign that
     makes its strongest covariance with a property positive. Their variances are
-    kept, as in a principal component analysis: brought to one scale, the weak
-    modes would count as much as the strong ones for an element never seen.
+    kept, as in a principal component analysis, because a network on the modes
+    themselves predicts elements never seen better so.
 
     NaN marks an unknown property. It is left out of the loss, and the encoder
     is told which values it lacks, so that elements with gaps get modes too and

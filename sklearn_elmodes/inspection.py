@@ -31,12 +31,17 @@ def nearest_elements(modes: Any, symbol: str) -> list[str]:
     Parameters
     ----------
     modes : DataFrame of shape (n_elements, n_components)
-        Modes, or any other numbers, by element symbol.
+        Modes, or any other numbers without gaps, by element symbol.
     symbol : str
 
     Returns
     -------
     list of str
+
+    Raises
+    ------
+    ValueError
+        If there is no such element, or a number is NaN.
 
     Examples
     --------
@@ -46,24 +51,37 @@ def nearest_elements(modes: Any, symbol: str) -> list[str]:
     >>> nearest_elements(modes, "K")[0]
     'Rb'
     """
-    distance = ((modes - modes.loc[symbol]) ** 2).sum(axis=1)
+    if symbol not in modes.index:
+        raise ValueError(f"{symbol!r} has no modes.")
+    distance = ((modes - modes.loc[symbol]) ** 2).sum(axis=1, skipna=False)
+    if distance.isna().any():
+        raise ValueError(f"The modes of {distance.index[distance.isna()][0]} or {symbol} hold NaN.")
     return list(distance.drop(symbol).sort_values().index)
 
 
 def share_of_neighbours(modes: Any) -> float:
     """Return for how many elements the most similar one is near in the periodic table.
 
-    Near means in the same group, or next to it in the same period.
+    Near means in the same group, or in the next cell of the same row of the
+    usual layout with 18 columns and the f block below.
 
     Parameters
     ----------
     modes : DataFrame of shape (n_elements, n_components)
-        Modes, or any other numbers, by element symbol.
+        Modes, or any other numbers without gaps, by element symbol.
 
     Returns
     -------
     float
         Between 0 and 1.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes import ElementalModeTransformer
+    >>> from sklearn_elmodes.inspection import share_of_neighbours
+    >>> modes = ElementalModeTransformer().fit(["NaCl"]).modes_
+    >>> share_of_neighbours(modes.loc[["Li", "Na", "K", "Rb"]])
+    1.0
     """
     near = []
     for symbol in modes.index:

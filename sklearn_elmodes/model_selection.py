@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -135,9 +135,9 @@ class LeaveOneElementOut(BaseCrossValidator):
 
     def _held_out(self, contains: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
         """Choose what to hold out, and mark the samples that contain it."""
-        if not isinstance(self.min_samples, Integral):
-            raise ValueError(f"min_samples={self.min_samples!r} must be an integer.")
-        least = max(int(self.min_samples), 1)
+        least = self.min_samples
+        if not isinstance(least, Integral) or least < 1:
+            raise ValueError(f"min_samples={least!r} must be an integer of at least 1.")
         sets = {
             name: contains[:, [ATOMIC_NUMBERS[symbol] - 1 for symbol in members]].any(axis=1)
             for name, members in self._sets().items()
@@ -148,7 +148,7 @@ class LeaveOneElementOut(BaseCrossValidator):
             }
             if not usable:
                 raise ValueError(
-                    f"No {self.by} occurs in at least {self.min_samples} of the {len(contains)} "
+                    f"No {self.by} occurs in at least {least} of the {len(contains)} "
                     "samples but not in all of them."
                 )
             return usable
@@ -165,11 +165,13 @@ class LeaveOneElementOut(BaseCrossValidator):
 
     def _asked_for(self) -> list[str]:
         """Return the names of the sets that hold ``elements``."""
-        if isinstance(self.elements, str):
+        if isinstance(self.elements, str) or not isinstance(self.elements, Iterable):
             raise ValueError(
                 f"elements={self.elements!r} must be a sequence of symbols: [{self.elements!r}]."
             )
-        asked = {SYMBOLS[atomic_number(symbol) - 1] for symbol in self.elements or ()}
+        asked = {SYMBOLS[atomic_number(symbol) - 1] for symbol in self.elements}
+        if not asked:
+            raise ValueError("elements is empty; None takes all that occur.")
         sets = self._sets()
         for symbol in sorted(asked - {member for members in sets.values() for member in members}):
             raise ValueError(f"{symbol} belongs to no {self.by} of the periodic table.")

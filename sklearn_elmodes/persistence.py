@@ -224,8 +224,19 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def _parameters(step: State) -> dict[str, Any]:
-    return {name: _tuples(value) for name, value in step["parameters"].items()}
+def _parameters(step: State, own: type | None = None) -> dict[str, Any]:
+    """Read parameters; those of an estimator of ours must be all of its parameters.
+
+    A default in place of one that the file lacks could change what a model predicts.
+    """
+    parameters = {name: _tuples(value) for name, value in step["parameters"].items()}
+    if own is not None:
+        differing = parameters.keys() ^ own().get_params(deep=False).keys()
+        if differing:
+            raise ValueError(
+                f"{step['class']} of this version has other parameters: {sorted(differing)}"
+            )
+    return parameters
 
 
 def _write_transformer(step: ElementalModeTransformer) -> tuple[State, Arrays]:
@@ -247,7 +258,7 @@ def _write_transformer(step: ElementalModeTransformer) -> tuple[State, Arrays]:
 
 
 def _read_transformer(step: State, arrays: Arrays) -> ElementalModeTransformer:
-    parameters = _parameters(step)
+    parameters = _parameters(step, ElementalModeTransformer)
     if isinstance(parameters["properties"], dict):
         parameters["properties"] = pd.DataFrame(arrays["properties"], **parameters["properties"])
     if parameters["prototype"] is not None:
@@ -299,7 +310,7 @@ def _read_regressor(step: State, arrays: Arrays) -> FormationEnergyRegressor:
         raise ValueError(f"unknown type {step['dtype']!r}")
     if not np.isfinite(step["target"]).all():
         raise ValueError("the scale of the target is not finite")
-    regressor = FormationEnergyRegressor(**_parameters(step))
+    regressor = FormationEnergyRegressor(**_parameters(step, FormationEnergyRegressor))
     regressor._validate_params()
     module = regressor._module_arguments(int(step["n_features_in"]), step["dtype"], seed=0)
     weights = {name: torch.tensor(array) for name, array in arrays.items()}

@@ -54,9 +54,8 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
     activation : {"relu", "gelu", "silu", "softplus", "tanh"}, default="relu"
         Non-linearity of the network that joins the sites.
     encoder_activation : {"relu", "gelu", "silu", "softplus", "tanh"}, default="silu"
-        Non-linearity of the site encoder. The smoother it is, in the order
-        relu, gelu, silu, softplus, the better the predictions for elements that
-        were not in the training data; softplus wants thousands of crystals.
+        Non-linearity of the site encoder. A smooth one predicts elements that
+        were not in the training data better than "relu".
     dropout : float, default=0.1
         Share of activations dropped in training, in layers that add to their
         input.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Sequence
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -75,12 +75,15 @@ def alchemical_path(
     >>> crystals[:, 0].tolist()
     ['Na', 'Na0.5K0.5', 'K']
     """
-    if isinstance(start, str) or isinstance(end, str) or len(start) != len(end):
+    sequences = all(isinstance(crystal, (list, tuple, np.ndarray)) for crystal in (start, end))
+    if not sequences or len(start) != len(end):
         raise ValueError(
-            f"start={start!r} and end={end!r} must be sequences of species, one for each site."
+            f"start={start!r} and end={end!r} must be lists of species, one for each site."
         )
-    if n_points < 2:
-        raise ValueError(f"n_points={n_points} must be at least 2: a path has two ends.")
+    if not isinstance(n_points, Integral) or n_points < 2:
+        raise ValueError(
+            f"n_points={n_points!r} must be an integer of at least 2: a path has two ends."
+        )
     x = np.linspace(0, 1, n_points)
     crystals = np.empty((n_points, len(start)), dtype=object)
     for site, (first, last) in enumerate(zip(start, end, strict=True)):
@@ -95,10 +98,11 @@ def _mixture(first: dict[str, float], last: dict[str, float], share: float) -> s
     for species, weight in ((first, 1 - share), (last, share)):
         for symbol, amount in species.items():
             amounts[symbol] += weight * amount / sum(species.values())
-    present = {symbol: amount for symbol, amount in amounts.items() if amount > 0}
+    written = {symbol: f"{amount:.12f}" for symbol, amount in amounts.items()}
+    present = {symbol: text for symbol, text in written.items() if float(text)}
     if len(present) == 1:
         return next(iter(present))
-    return "".join(f"{symbol}{amount:.12f}".rstrip("0") for symbol, amount in present.items())
+    return "".join(symbol + text.rstrip("0") for symbol, text in present.items())
 
 
 def factorize_sites(X: Any) -> tuple[NDArray[np.intp], list[Any]]:

@@ -135,6 +135,9 @@ def test_more_modes_than_rows():
     modes = ElementAutoencoder(6, max_iter=50, random_state=0).fit_transform(X)
     assert modes.shape == (3, 6)
     assert np.isfinite(modes).all()
+    covariance = np.cov(modes.T)
+    np.testing.assert_allclose(covariance, np.diag(np.diag(covariance)), atol=1e-12)
+    np.testing.assert_allclose(np.diag(covariance)[2:], 0, atol=1e-12)
 
 
 def test_equal_seeds_equal_modes_and_names(table):

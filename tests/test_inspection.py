@@ -86,3 +86,7 @@ def test_nearest_elements_and_neighbours(transformer):
     line = pd.DataFrame({"x": [0.0, 1.0, 2.5, 10.0, 11.0]}, index=["Na", "K", "Rb", "Cl", "Ce"])
     # Na, K and Rb are of one group; neither Cl and Ce, nor Ce and Cl, are near.
     assert share_of_neighbours(line) == 3 / 5
+    with pytest.raises(ValueError, match="'Xx' has no modes"):
+        nearest_elements(modes, "Xx")
+    with pytest.raises(ValueError, match="The modes of K or Na hold NaN"):
+        nearest_elements(line.replace(1.0, np.nan), "Na")

@@ -25,6 +25,8 @@ def test_min_samples_and_elements():
     chosen = LeaveOneElementOut(elements=["Cl", "O"])
     assert [fold[0] for fold in chosen.split_by_element(FORMULAS)] == ["O", "Cl"]
     assert chosen.get_n_splits() == 2
+    array = LeaveOneElementOut(elements=np.array(["Cl", "O"]))
+    assert array.get_n_splits(FORMULAS) == 2
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,9 @@ def test_min_samples_and_elements():
         (LeaveOneElementOut(elements="CO"), FORMULAS, "must be a sequence of symbols"),
         (LeaveOneElementOut(elements=["Na"]), ["NaCl", "NaBr"], "Na occurs in every sample"),
         (LeaveOneElementOut(min_samples="a"), FORMULAS, "min_samples='a' must be an integer"),
+        (LeaveOneElementOut(min_samples=0), FORMULAS, "min_samples=0 must be an integer of at"),
+        (LeaveOneElementOut(elements=[]), FORMULAS, "elements is empty"),
+        (LeaveOneElementOut(elements=5), FORMULAS, "must be a sequence of symbols"),
         (LeaveOneElementOut(by="row"), FORMULAS, "by='row' must be"),
         (LeaveOneElementOut(by="group", elements=["Eu"]), ["EuO"], "Eu belongs to no group"),
         (LeaveOneElementOut(by="group", elements=["F"]), ["NaCl", "KBr"], "group 17 occurs in ev"),

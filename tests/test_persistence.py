@@ -140,6 +140,10 @@ def unknown_parameter(header, arrays):
     header["steps"][1]["parameters"]["evil"] = 1
 
 
+def missing_parameter(header, arrays):
+    del header["steps"][1]["parameters"]["encoder_activation"]
+
+
 def missing_weight(header, arrays):
     del arrays["formationenergyregressor.joint.0.0.bias"]
 
@@ -169,6 +173,7 @@ def wrong_modes(header, arrays):
         (newer, "schema version 2"),
         (other_class, "does not describe a model"),
         (unknown_parameter, "does not describe a model"),
+        (missing_parameter, "other parameters: .'encoder_activation'"),
         (missing_weight, "do not have the shapes"),
         (no_scale, "does not describe a model"),
         (no_steps, "does not describe a model"),

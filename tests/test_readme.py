@@ -4,7 +4,10 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from sklearn_elmodes import load_pretrained, persistence
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -42,10 +45,30 @@ def test_figures_are_the_measured_ones():
         label = "mean of the training crystals" if name == "mean" else name
         assert f"| {label} | {' | '.join(cells)} |" in README
 
+    tuned_on = "H Li Be C N O F Ne P S Cl Tl".split()
+    others = [
+        scores["default pipeline"]["mae"]
+        for element, scores in held_out["elements"].items()
+        if element not in tuned_on
+    ]
+    assert len(others) == 27
+    assert f"over the other 27 the mean is {np.mean(others):.3f}" in README
+
+    subset = result("skipatom_subset")
+    for name in ("default pipeline", "Laplacian kernel ridge on the properties"):
+        mae = subset[name]["mae"]
+        assert f"{mae['mean']:.4f} ± {mae['std']:.4f}" in README
+
     trends = result("periodic_trends")
-    for case in ("herr2019 4", "extended 12"):
-        for found in trends[case].values():
-            cells = [f"{found[key]['mean']:.3f}" for key in ("r2", "r2_left_out")]
+    for case, label in {
+        "herr2019 4": "4 {} of 10 properties",
+        "herr2019 8": "8 {} of 10 properties",
+        "extended 12": "12 {} of 25 properties",
+    }.items():
+        for name in ("modes", "principal components"):
+            found = trends[case][name]
+            cells = [label.format(name)]
+            cells += [f"{found[key]['mean']:.3f}" for key in ("r2", "r2_left_out")]
             cells += [f"{found['rank_correlation']:.2f}", f"{found['share_of_neighbours']:.0%}"]
             assert f"| {' | '.join(cells)} |" in README
     found = trends["published 4"]
@@ -62,6 +85,15 @@ def test_figures_are_the_measured_ones():
         "mean of the training data",
     ):
         assert f"| {name} | {measured[name]['mae']:.4f} |" in README
+
+
+def test_model_card_has_the_measured_figure():
+    mae = result("learning_curve")["n_train"]["8472"]["default pipeline"]["mae"]
+    card = load_pretrained("elpasolites").model_card_
+    assert card == (Path(persistence.__file__).parent / "pretrained" / "elpasolites.md").read_text(
+        encoding="utf-8"
+    )
+    assert f"{mae['mean']:.4f} ± {mae['std']:.4f}" in card
 
 
 def test_commands_in_the_readme_exist():

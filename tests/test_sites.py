@@ -31,6 +31,11 @@ def test_between_mixtures_amounts_are_shares_of_a_site():
     assert parse_species(crystals[1, 0]) == {"Na": 0.625, "K": 0.125, "Rb": 0.25}
 
 
+def test_traces_too_small_to_write_are_left_out():
+    _, crystals = alchemical_path([{"Na": 1e13, "K": 1}], np.array([37]), n_points=3)
+    assert crystals[:, 0].tolist() == ["Na", "Na0.5Rb0.5", "Rb"]
+
+
 @pytest.mark.parametrize(("start", "end"), PATHS)
 def test_energies_end_at_those_of_the_pure_crystals(model, start, end):
     _, crystals = alchemical_path(start, end)
@@ -57,7 +62,10 @@ def test_energies_are_smooth(model, start, end):
     [
         ((["Na"], ["K", "Al"]), "one for each site"),
         (("Na", "KK"), "one for each site"),
-        ((["Na"], ["K"], 1), "n_points=1 must be at least 2"),
+        (({"Na": 1}, ["K"]), "one for each site"),
+        ((None, ["K"]), "one for each site"),
+        ((["Na"], ["K"], 1), "n_points=1 must be an integer of at least 2"),
+        ((["Na"], ["K"], 3.0), "n_points=3.0 must be an integer"),
         ((["Xx"], ["K"]), "unknown element 'Xx'"),
     ],
 )
