@@ -1,4 +1,4 @@
-"""What the benchmarks share: options, timing, and results with their circumstances."""
+"""What the benchmarks share: options, scores, and results with their circumstances."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ import argparse
 import json
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from sklearn_elmodes.inspection import pyplot
 
 RESULTS = Path(__file__).with_name("results")
 PACKAGES = ("sklearn-elmodes", "scikit-learn", "skorch", "torch", "numpy", "pandas", "matminer")
@@ -32,6 +38,27 @@ def summarise(values: list[float]) -> dict[str, Any]:
     """Return mean, standard deviation and the values themselves."""
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
     return {"mean": float(np.mean(values)), "std": spread, "values": [float(v) for v in values]}
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Hold torch and NumPy to one thread, in a process that is one of several."""
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        yield
+
+
+def errors(predicted: NDArray[Any], true: NDArray[Any]) -> dict[str, float]:
+    """Return the mean absolute and the root mean square error."""
+    error = predicted - true
+    return {"mae": float(np.abs(error).mean()), "rmse": float(np.sqrt((error**2).mean()))}
+
+
+def save_figure(name: str, figure: Any, arguments: argparse.Namespace) -> None:
+    """Write a picture beside the results, and close it."""
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    figure.savefig(arguments.output / f"{name}.png", dpi=100)
+    pyplot().close(figure)
 
 
 def write_results(

@@ -1,4 +1,4 @@
-"""The models to compare with, as scikit-learn regressors where they are not so already."""
+"""The models to compare with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
@@ -13,59 +14,82 @@ from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, RegressorMixin
 from torch import nn
 
-from sklearn_elmodes import ElementalModeTransformer, ElementAutoencoder
+from sklearn_elmodes import ElementAutoencoder
 from sklearn_elmodes.elements import HERR2019_COLUMNS, property_table
+from sklearn_elmodes.transformer import learn_modes, shipped_modes
 
-KERNEL_WIDTHS = (0.01, 0.02, 0.04)
+KERNEL_WIDTHS = {"modes": (0.01, 0.02, 0.04), "properties": (0.02, 0.04, 0.08)}
 RIDGES = (1e-4, 1e-3, 1e-2)
+
+Rows = tuple[NDArray[Any], NDArray[np.float64]]
+
+
+def element_rows(elements: pd.Index, X: NDArray[Any]) -> NDArray[np.intp]:
+    """Return the row of each site's element in a table, shape of X."""
+    rows = pd.Series(np.arange(len(elements)), index=elements)
+    return rows.loc[np.ravel(X)].to_numpy().reshape(np.shape(X))
 
 
 class LaplacianKernelRidge(RegressorMixin, BaseEstimator):
     """Kernel ridge on the four sites, made symmetric in A and B.
 
     A site is described by the modes of its element or, standardised, by the ten
-    properties of the paper with period and group. ``fit`` keeps the distances,
-    so that ``set_params(...).solve()`` tries another width or ridge cheaply.
+    properties of the paper with period and group.
     """
 
-    def __init__(self, gamma: float = 0.02, alpha: float = 1e-3, features: str = "modes") -> None:
+    def __init__(
+        self, gamma: float = 0.02, alpha: float = 1e-3, features: str = "properties"
+    ) -> None:
         self.gamma = gamma
         self.alpha = alpha
         self.features = features
 
     def fit(self, X: NDArray[Any], y: NDArray[np.float64]) -> LaplacianKernelRidge:
-        if self.features == "modes":
-            table = ElementalModeTransformer().fit(["NaCl"]).modes_
-        else:
-            table = property_table("extended").loc[np.unique(X)]
-            table = table[[*HERR2019_COLUMNS, "period", "group"]]
-            table = (table - table.mean()) / table.std(ddof=0)
-        self.row_ = {symbol: row for row, symbol in enumerate(table.index)}
-        self.between_elements_ = cdist(table, table, "cityblock")
-        self.reference_ = self._rows(X)
-        self.y_ = y
-        self.distances_ = self.distances(X)
-        return self.solve()
-
-    def solve(self) -> LaplacianKernelRidge:
-        matrix = self.kernel(self.distances_)
-        matrix[np.diag_indices_from(matrix)] += self.alpha
-        factor = cho_factor(matrix, overwrite_a=True, check_finite=False)
-        self.weights_ = cho_solve(factor, self.y_ - self.y_.mean())
+        between = self._measure(X)
+        self.mean_ = y.mean()
+        self.weights_ = _solve(_kernel(between, self.gamma), self.alpha, y - self.mean_)
         return self
 
     def predict(self, X: NDArray[Any]) -> NDArray[np.float64]:
-        return self.predict_from(self.distances(X))
+        return _kernel(self._distances(X), self.gamma) @ self.weights_ + self.mean_
 
-    def predict_from(self, distances: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-        return np.asarray(self.kernel(distances) @ self.weights_ + self.y_.mean())
+    def grid_errors(self, train: Rows, validation: Rows) -> dict[tuple[float, float], float]:
+        """Return the mean absolute error of validation rows for every width and ridge."""
+        (X, y), (X_validation, y_validation) = train, validation
+        between, across = self._measure(X), self._distances(X_validation)
+        mean, found = y.mean(), {}
+        for gamma in KERNEL_WIDTHS[self.features]:
+            matrix, other = _kernel(between, gamma), _kernel(across, gamma)
+            for alpha in RIDGES:
+                predicted = other @ _solve(matrix, alpha, y - mean) + mean
+                found[gamma, alpha] = float(np.abs(predicted - y_validation).mean())
+        return found
 
-    def distances(self, X: NDArray[Any]) -> list[NDArray[np.float64]]:
+    def tune(self, train: Rows, validation: Rows) -> LaplacianKernelRidge:
+        """Set the width and ridge that are best on validation rows; does not fit."""
+        found = self.grid_errors(train, validation)
+        gamma, alpha = min(found, key=found.__getitem__)
+        return self.set_params(gamma=gamma, alpha=alpha)
+
+    def _measure(self, X: NDArray[Any]) -> list[NDArray[np.float64]]:
+        """Describe the elements, and return the distances between training crystals."""
+        if self.features == "modes":
+            table = shipped_modes("extended")
+        else:
+            table = property_table("extended")[[*HERR2019_COLUMNS, "period", "group"]].dropna()
+            known = table.loc[np.unique(X)]
+            table = (table - known.mean()) / known.std(ddof=0)
+        self.elements_ = table.index
+        self.between_elements_ = cdist(table, table, "cityblock")
+        self.reference_ = element_rows(self.elements_, X)
+        return self._distances(X)
+
+    def _distances(self, X: NDArray[Any]) -> list[NDArray[np.float64]]:
         """Measure from the crystals, and from them with A and B exchanged.
 
         The city-block distance of two crystals is the sum over their sites.
         """
-        rows = self._rows(X)
+        rows = element_rows(self.elements_, X)
         return [
             sum(
                 self.between_elements_[rows[:, site]][:, self.reference_[:, number]]
@@ -74,82 +98,66 @@ class LaplacianKernelRidge(RegressorMixin, BaseEstimator):
             for order in ([0, 1, 2, 3], [1, 0, 2, 3])
         ]
 
-    def _rows(self, X: NDArray[Any]) -> NDArray[np.intp]:
-        return np.array([[self.row_[symbol] for symbol in crystal] for crystal in X])
 
-    def kernel(self, distances: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-        one, other = distances
-        return np.exp(-self.gamma * one) + np.exp(-self.gamma * other)
+def _kernel(distances: list[NDArray[np.float64]], gamma: float) -> NDArray[np.float64]:
+    one, other = distances
+    return np.exp(-gamma * one) + np.exp(-gamma * other)
 
 
-class PaperRecipe(RegressorMixin, BaseEstimator):
-    """The recipe of Herr et al. (2019).
+def _solve(
+    matrix: NDArray[np.float64], alpha: float, target: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    matrix = matrix.copy()
+    matrix[np.diag_indices_from(matrix)] += alpha
+    return cho_solve(cho_factor(matrix, overwrite_a=True, check_finite=False), target)
+
+
+def paper_recipe(train: Rows, validation: Rows, X: Any, seed: int, max_epochs: int = 500) -> Any:
+    """Predict by the recipe of Herr et al. (2019).
 
     Four modes on each site, trained along with a 128-128 softplus network; Adam
-    with step 1e-3, batches of 32. The epoch is chosen on validation data.
+    with step 1e-3, batches of 32. The epoch is chosen on the validation rows.
     """
+    autoencoder = ElementAutoencoder(
+        learning_rate_init=1e-4, max_iter=20 * max_epochs, alpha=0.0, random_state=seed
+    )
+    table, _ = learn_modes(property_table("herr2019"), 4, autoencoder)
+    table = table / table.std(ddof=0)
 
-    def __init__(
-        self, validation: Any = None, max_epochs: int = 500, random_state: int = 0
-    ) -> None:
-        self.validation = validation
-        self.max_epochs = max_epochs
-        self.random_state = random_state
+    def sites_of(crystals: Any) -> torch.Tensor:
+        return torch.from_numpy(element_rows(table.index, crystals))
 
-    def fit(self, X: NDArray[Any], y: NDArray[np.float64]) -> PaperRecipe:
-        autoencoder = ElementAutoencoder(
-            learning_rate_init=1e-4,
-            max_iter=20 * self.max_epochs,
-            alpha=0.0,
-            random_state=self.random_state,
-        )
-        transformer = ElementalModeTransformer(4, properties="herr2019", autoencoder=autoencoder)
-        table = transformer.fit(["NaCl"]).modes_
-        table /= table.std(ddof=0)
-        self.number_ = {symbol: row for row, symbol in enumerate(table.index)}
-        with torch.random.fork_rng():
-            torch.manual_seed(self.random_state)
-            modes = torch.tensor(table.to_numpy()).float()
-            self.network_ = nn.Sequential(
-                nn.Embedding.from_pretrained(modes, freeze=False),
-                nn.Flatten(),
-                nn.Linear(16, 128),
-                nn.Softplus(),
-                nn.Linear(128, 128),
-                nn.Softplus(),
-                nn.Linear(128, 1),
-                nn.Flatten(0),
-            )
-            self._train(X, y)
-        return self
-
-    def _train(self, X: NDArray[Any], y: NDArray[np.float64]) -> None:
-        optimizer = torch.optim.Adam(self.network_.parameters(), lr=1e-3, fused=True)
-        sites, energies = self._rows(X), torch.tensor(y).float()
-        sites_validation, energies_validation = self._rows(self.validation[0]), self.validation[1]
-        least, best_epoch, best_weights = np.inf, 0, None
-        for epoch in range(self.max_epochs):
-            for batch in torch.randperm(len(sites)).split(32):
-                loss = ((self.network_(sites[batch]) - energies[batch]) ** 2).mean()
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-            with torch.inference_mode():
-                predicted = self.network_(sites_validation).numpy()
-            error = np.abs(predicted - energies_validation).mean()
-            if error < least:
-                least, best_epoch = error, epoch
-                best_weights = {k: v.clone() for k, v in self.network_.state_dict().items()}
-            if epoch - best_epoch > 100:
-                break
-        self.network_.load_state_dict(best_weights)
-
-    def predict(self, X: NDArray[Any]) -> NDArray[np.float64]:
+    torch.manual_seed(seed)
+    network = nn.Sequential(
+        nn.Embedding.from_pretrained(torch.tensor(table.to_numpy()).float(), freeze=False),
+        nn.Flatten(),
+        nn.Linear(16, 128),
+        nn.Softplus(),
+        nn.Linear(128, 128),
+        nn.Softplus(),
+        nn.Linear(128, 1),
+        nn.Flatten(0),
+    )
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
+    sites, energies = sites_of(train[0]), torch.tensor(train[1]).float()
+    sites_validation, energies_validation = sites_of(validation[0]), validation[1]
+    least, best_epoch, best_weights = np.inf, 0, network.state_dict()
+    for epoch in range(max_epochs):
+        for batch in torch.randperm(len(sites)).split(32):
+            loss = ((network(sites[batch]) - energies[batch]) ** 2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
         with torch.inference_mode():
-            return np.asarray(self.network_(self._rows(X)).numpy(), dtype=np.float64)
-
-    def _rows(self, X: NDArray[Any]) -> torch.Tensor:
-        return torch.tensor([[self.number_[symbol] for symbol in row] for row in X])
+            error = np.abs(network(sites_validation).numpy() - energies_validation).mean()
+        if error < least:
+            least, best_epoch = error, epoch
+            best_weights = {name: w.clone() for name, w in network.state_dict().items()}
+        if epoch - best_epoch > 100:
+            break
+    network.load_state_dict(best_weights)
+    with torch.inference_mode():
+        return network(sites_of(X)).double().numpy()
 
 
 def magpie_features(formulas: Any) -> NDArray[np.float64]:

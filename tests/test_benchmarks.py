@@ -13,6 +13,8 @@ FOLDER = Path(__file__).parent.parent / "benchmarks"
 NEED_ELPASOLITES = {
     "featurization",
     "held_out_elements",
+    "learning_curve",
+    "skipatom_subset",
     "training_overhead",
 }
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sklearn_elmodes import load_pretrained, persistence
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ALCHEMICAL = (ROOT / "docs" / "alchemical_sites.md").read_text(encoding="utf-8")
@@ -26,6 +28,15 @@ def test_there_is_code_to_run():
 def result(name):
     path = ROOT / "benchmarks" / "results" / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8"))["results"]
+
+
+def test_learning_curve_is_the_measured_one():
+    curve = result("learning_curve")["n_train"]
+    for name, last in curve["8472"].items():
+        few = [f"{curve[n][name]['mae']['mean']:.3f}" for n in ("250", "1000", "4000")]
+        mae = last["mae"]
+        cells = [name, *few, f"{mae['mean']:.4f} ± {mae['std']:.4f}"]
+        assert f"| {' | '.join(cells)} |" in README
 
 
 def test_held_out_elements_are_the_measured_ones():
@@ -75,6 +86,15 @@ def test_enthalpies_are_the_measured_ones():
         "mean of the training data",
     ):
         assert f"| {name} | {measured[name]['mae']:.4f} |" in README
+
+
+def test_model_card_has_the_measured_figure():
+    mae = result("learning_curve")["n_train"]["8472"]["default pipeline"]["mae"]
+    card = load_pretrained("elpasolites").model_card_
+    assert card == (Path(persistence.__file__).parent / "pretrained" / "elpasolites.md").read_text(
+        encoding="utf-8"
+    )
+    assert f"{mae['mean']:.4f} ± {mae['std']:.4f}" in card
 
 
 def test_commands_in_the_readme_exist():
