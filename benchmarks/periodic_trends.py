@@ -20,27 +20,25 @@ are beside them; they come without a decoder, so nothing can be reconstructed.
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from _common import parse_arguments, write_results
+from _common import one_thread, parse_arguments, write_results
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
+from sklearn.datasets import get_data_home
 from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
-from sklearn.metrics import r2_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_elmodes import ElementAutoencoder
 from sklearn_elmodes.elements import HERR2019_COLUMNS, property_table
-from sklearn_elmodes.inspection import share_of_neighbours
+from sklearn_elmodes.inspection import reconstruction_r2, share_of_neighbours
 from sklearn_elmodes.transformer import DEFAULT_N_COMPONENTS
 
 MODES, COMPONENTS = "modes", "principal components"
@@ -63,18 +61,15 @@ def restore(model: Any, rows: pd.DataFrame) -> NDArray[np.float64]:
 
 def restore_left_out(name: str, n_components: int, table: pd.DataFrame, symbol: str) -> Any:
     """Restore one element by a model of all others."""
-    torch.set_num_threads(1)
-    model = encoder(name, n_components).fit(table.drop(symbol))
-    return restore(model, table.loc[[symbol]])[0]
+    with one_thread():
+        model = encoder(name, n_components).fit(table.drop(symbol))
+        return restore(model, table.loc[[symbol]])[0]
 
 
 def mean_r2(table: pd.DataFrame, restored: NDArray[np.float64]) -> dict[str, Any]:
     """Score each of the ten columns where its value is known."""
-    columns = {}
-    for column in HERR2019_COLUMNS:
-        known = table[column].notna().to_numpy()
-        found = restored[known, table.columns.get_loc(column)]
-        columns[column] = float(r2_score(table[column][known], found))
+    scores = reconstruction_r2(table, restored)
+    columns = {column: scores[column] for column in HERR2019_COLUMNS}
     return {"mean": float(np.mean(list(columns.values()))), "columns": columns}
 
 
@@ -88,10 +83,10 @@ def trends(codes: pd.DataFrame) -> dict[str, float]:
 
 
 def published_modes() -> pd.DataFrame | None:
-    """Read the authors' modes, if the folder of shared data is there."""
-    folder = os.environ.get("SCIKIT_LEARN_DATA")
-    path = Path(folder) / "herr2019_modes.csv" if folder else None
-    if path is None or not path.exists():
+    """Read the authors' modes, if they are among scikit-learn's data."""
+    path = Path(get_data_home()) / "herr2019_modes.csv"
+    if not path.exists():
+        print(f"Without the published modes: there is no {path.name} in {path.parent}.")
         return None
     return pd.read_csv(path, index_col="symbol", keep_default_na=False)
 

@@ -31,8 +31,8 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
     After training they are turned to their principal axes: uncorrelated, of mean
     zero over the training rows, ordered by variance, each with the sign that
     makes its strongest covariance with a property positive. Their variances are
-    kept, as in a principal component analysis, because a network on the modes
-    themselves predicts elements never seen better so.
+    kept, as in a principal component analysis: this served best where elements were
+    held out from a network on the modes.
 
     NaN marks an unknown property. It is left out of the loss, and the encoder
     is told which values it lacks, so that elements with gaps get modes too and
@@ -327,8 +327,9 @@ def _canonical(
 ) -> tuple[Layers, Layers]:
     """Fold the rotation of the code to canonical modes into the layers around it."""
     mean = code.mean(axis=0)
-    _, _, axes = np.linalg.svd(code - mean, full_matrices=len(code) < code.shape[1])
-    overlap = (properties - properties.mean(axis=0)).T @ (code - mean) @ axes.T
+    centred = code - mean
+    _, _, axes = np.linalg.svd(centred, full_matrices=len(code) < code.shape[1])
+    overlap = properties.T @ centred @ axes.T
     strongest = overlap[np.abs(overlap).argmax(axis=0), np.arange(overlap.shape[1])]
     rotation = axes.T * np.where(strongest < 0, -1.0, 1.0)  # code -> modes
     weights, bias = encoder[-1]

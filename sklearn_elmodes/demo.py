@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.dummy import DummyRegressor
-from sklearn.metrics import PredictionErrorDisplay, mean_absolute_error, r2_score
+from sklearn.metrics import PredictionErrorDisplay, mean_absolute_error
 from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -26,6 +26,7 @@ from sklearn_elmodes.inspection import (
     PeriodicTableDisplay,
     nearest_elements,
     pyplot,
+    reconstruction_r2,
     share_of_neighbours,
 )
 from sklearn_elmodes.persistence import load_pretrained
@@ -68,10 +69,7 @@ def _modes(output: Path, quick: bool, say: Callable[[str], Any]) -> None:
     modes, autoencoder = learn_modes(table, DEFAULT_N_COMPONENTS, settings)
     modes.to_csv(output / "modes.csv", float_format="%.6g")
     restored = autoencoder.inverse_transform(modes.to_numpy())
-    scores = {}
-    for number, name in enumerate(table.columns):
-        known = table[name].notna().to_numpy()
-        scores[name] = r2_score(table[name][known], restored[known, number])
+    scores = reconstruction_r2(table, restored)
     ten = np.mean([scores[name] for name in HERR2019_COLUMNS])
     say(f"   From them the ten properties of the paper come back with a mean R² of {ten:.4f}.")
     say(f"   For {share_of_neighbours(modes):.0%} of the elements the nearest one in the modes is")
@@ -93,9 +91,7 @@ def _measured_enthalpies(output: Path, folds: int, quick: bool, say: Callable[[s
     models = {
         "mean of the training data": DummyRegressor(),
         "element fractions, same network": make_pipeline(
-            FunctionTransformer(element_fractions, kw_args={"dtype": "float32"}),
-            StandardScaler(),
-            network,
+            FunctionTransformer(element_fractions), StandardScaler(), network
         ),
         "elemental modes": pipeline,
     }

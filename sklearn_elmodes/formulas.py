@@ -319,8 +319,42 @@ def parse_composition(
     return amounts
 
 
+class RowErrors:
+    """Reasons against rows, collected over steps of which each drops the rows it refuses.
+
+    Attributes
+    ----------
+    rows : ndarray
+        Rows of X that no step has refused so far, in order.
+    reasons : dict of {int: str}
+        Why the others were refused, by row of X.
+    """
+
+    def __init__(self, n_rows: int) -> None:
+        self.rows = np.arange(n_rows)
+        self.reasons: dict[int, str] = {}
+
+
+def refuse(found: Mapping[int, str], errors: RowErrors | None) -> None:
+    """Raise for the first of the rows at fault, or drop them all where errors are collected.
+
+    Rows are counted among those that are left.
+    """
+    if not found:
+        return
+    if errors is None:
+        row = min(found)
+        raise ValueError(f"Row {row}: {found[row]}")
+    errors.reasons |= {int(errors.rows[row]): reason for row, reason in found.items()}
+    errors.rows = np.delete(errors.rows, list(found))
+
+
 def parse_formulas(
-    X: Any, *, deuterium_as_hydrogen: bool = False, allow_charge: bool = False
+    X: Any,
+    *,
+    deuterium_as_hydrogen: bool = False,
+    allow_charge: bool = False,
+    errors: RowErrors | None = None,
 ) -> Compositions:
     """Read a column of compositions.
 
@@ -332,6 +366,9 @@ def parse_formulas(
         or a frame of one column.
     deuterium_as_hydrogen, allow_charge : bool, default=False
         As in :func:`parse_formula`.
+    errors : RowErrors, default=None
+        Takes the rows that cannot be read, in place of an exception; the result
+        lacks them.
 
     Returns
     -------
@@ -358,6 +395,7 @@ def parse_formulas(
         slow_rows: list[int] = []
         slow_numbers: list[int] = []
         slow_amounts: list[float] = []
+        found: dict[int, str] = {}
         for row in np.flatnonzero(~plain).tolist():
             try:
                 parsed = parse_composition(
@@ -366,10 +404,14 @@ def parse_formulas(
                     allow_charge=allow_charge,
                 )
             except ValueError as error:
-                raise ValueError(f"Row {row}: {error}") from None
+                found[row] = str(error)
+                if errors is None:
+                    break
+                continue
             slow_rows += [row] * len(parsed)
             slow_numbers += [ATOMIC_NUMBERS[symbol] for symbol in parsed]
             slow_amounts += parsed.values()
+        refuse(found, errors)
         rows = np.concatenate([rows, np.array(slow_rows, dtype=np.intp)])
         order = np.argsort(rows, kind="stable")
         rows = rows[order]
@@ -377,6 +419,9 @@ def parse_formulas(
             order
         ]
         amounts = np.concatenate([amounts, np.array(slow_amounts)])[order]
+        if found:
+            kept = np.delete(np.arange(n_samples), list(found))
+            rows, n_samples = np.searchsorted(kept, rows), len(kept)
     starts = np.searchsorted(rows, np.arange(n_samples + 1))
     return Compositions(starts, atomic_numbers, amounts)
 
@@ -386,15 +431,15 @@ def format_composition(composition: Mapping[str, float]) -> str:
     return " ".join(f"{symbol}{amount:g}" for symbol, amount in composition.items())
 
 
-def element_fractions(X: Any, dtype: str = "float64") -> NDArray[Any]:
+def element_fractions(X: Any, dtype: str = "float32") -> NDArray[Any]:
     """Return the atomic fraction of every element, the simplest features there are.
 
     Parameters
     ----------
     X : sequence of shape (n_samples,) or (n_samples, 1)
         As for :func:`parse_formulas`.
-    dtype : {"float32", "float64"}, default="float64"
-        Type of the output.
+    dtype : {"float32", "float64"}, default="float32"
+        Type of the output, as of :class:`ElementalModeTransformer`.
 
     Returns
     -------
@@ -407,6 +452,8 @@ def element_fractions(X: Any, dtype: str = "float64") -> NDArray[Any]:
     >>> element_fractions(["H2O"])[0, :8].round(2).tolist()
     [0.67, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.33]
     """
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype={dtype!r} must be 'float32' or 'float64'.")
     compositions = parse_formulas(X)
     fractions = np.zeros((len(compositions), len(SYMBOLS)), dtype=dtype)
     fractions[compositions.rows, compositions.atomic_numbers - 1] = compositions.fractions

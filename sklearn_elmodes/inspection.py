@@ -1,4 +1,4 @@
-"""Displays in scikit-learn's manner; matplotlib is imported only to draw."""
+"""What the modes keep, in numbers and in displays; matplotlib is imported only to draw."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from scipy.spatial.distance import pdist, squareform
+from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_elmodes.elements import SYMBOLS, block_of, table_position
+from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, block_of, table_position
 
 # Okabe and Ito's colours, which the colour-blind tell apart.
 _BLOCK_COLOURS = {"s": "#0072B2", "p": "#E69F00", "d": "#009E73", "f": "#CC79A7"}
@@ -41,7 +43,7 @@ def nearest_elements(modes: Any, symbol: str) -> list[str]:
     Raises
     ------
     ValueError
-        If there is no such element, or a number is NaN.
+        If there is no such element, or it is there twice, or a number is NaN.
 
     Examples
     --------
@@ -51,11 +53,10 @@ def nearest_elements(modes: Any, symbol: str) -> list[str]:
     >>> nearest_elements(modes, "K")[0]
     'Rb'
     """
+    _check_modes(modes)
     if symbol not in modes.index:
         raise ValueError(f"{symbol!r} has no modes.")
-    distance = ((modes - modes.loc[symbol]) ** 2).sum(axis=1, skipna=False)
-    if distance.isna().any():
-        raise ValueError(f"The modes of {distance.index[distance.isna()][0]} or {symbol} hold NaN.")
+    distance = ((modes - modes.loc[symbol]) ** 2).sum(axis=1)
     return list(distance.drop(symbol).sort_values().index)
 
 
@@ -75,6 +76,12 @@ def share_of_neighbours(modes: Any) -> float:
     float
         Between 0 and 1.
 
+    Raises
+    ------
+    ValueError
+        If there are fewer than two elements, an index is no element symbol or
+        is there twice, or a number is NaN.
+
     Examples
     --------
     >>> from sklearn_elmodes import ElementalModeTransformer
@@ -83,13 +90,63 @@ def share_of_neighbours(modes: Any) -> float:
     >>> share_of_neighbours(modes.loc[["Li", "Na", "K", "Rb"]])
     1.0
     """
-    near = []
+    _check_modes(modes)
+    if len(modes) < 2:
+        raise ValueError("At least two elements are needed.")
+    distances = squareform(pdist(modes.to_numpy()))
+    np.fill_diagonal(distances, np.inf)
+    nearest = distances.argmin(axis=1)
+    rows, columns = np.array([table_position(symbol) for symbol in modes.index]).T
+    group = (columns == columns[nearest]) & (np.maximum(rows, rows[nearest]) < 9)
+    beside = (rows == rows[nearest]) & (np.abs(columns - columns[nearest]) == 1)
+    return float((group | beside).mean())
+
+
+def reconstruction_r2(table: Any, restored: Any) -> dict[str, float]:
+    """Score how well properties come back from the modes.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (n_elements, n_properties)
+        Properties, NaN where unknown.
+    restored : array-like of shape (n_elements, n_properties)
+        What ``inverse_transform`` made of their modes.
+
+    Returns
+    -------
+    dict of {str: float}
+        R² of each column over its known values.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes import ElementAutoencoder
+    >>> from sklearn_elmodes.elements import property_table
+    >>> from sklearn_elmodes.inspection import reconstruction_r2
+    >>> table = property_table("herr2019")
+    >>> autoencoder = ElementAutoencoder(4, random_state=0)
+    >>> restored = autoencoder.inverse_transform(autoencoder.fit_transform(table))
+    >>> reconstruction_r2(table, restored)["atomic_number"] > 0.9
+    True
+    """
+    known = table.notna().to_numpy()
+    values, restored = table.to_numpy(dtype=float), np.asarray(restored)
+    return {
+        str(name): float(r2_score(values[known[:, i], i], restored[known[:, i], i]))
+        for i, name in enumerate(table.columns)
+    }
+
+
+def _check_modes(modes: Any) -> None:
+    """Refuse what has no distances or no places in the periodic table."""
     for symbol in modes.index:
-        row, column = table_position(symbol)
-        other_row, other_column = table_position(nearest_elements(modes, symbol)[0])
-        same_group = column == other_column and max(row, other_row) < 9
-        near.append(same_group or (row == other_row and abs(column - other_column) == 1))
-    return float(np.mean(near))
+        if symbol not in ATOMIC_NUMBERS:
+            raise ValueError(f"{symbol!r} is no element symbol.")
+    for message, wrong in (
+        ("There are several rows for {}.", modes.index.duplicated()),
+        ("The modes of {} hold NaN.", modes.isna().any(axis=1).to_numpy()),
+    ):
+        if wrong.any():
+            raise ValueError(message.format(modes.index[wrong][0]))
 
 
 class PeriodicTableDisplay:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from numbers import Integral
 from typing import Any
 
@@ -10,12 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import BaseCrossValidator
 
-from sklearn_elmodes.elements import (
-    ATOMIC_NUMBERS,
-    SYMBOLS,
-    atomic_number,
-    table_position,
-)
+from sklearn_elmodes.elements import SYMBOLS, atomic_number, table_position
 from sklearn_elmodes.sites import contained_elements
 
 Fold = tuple[str, NDArray[np.intp], NDArray[np.intp]]
@@ -36,7 +31,7 @@ class LeaveOneElementOut(BaseCrossValidator):
         What to hold out at a time: an element, or all elements of a group or a
         period of the periodic table. The f block belongs to no group.
     min_samples : int, default=1
-        Leave out what fewer samples contain.
+        Do not hold out what fewer samples contain.
     elements : sequence of str, default=None
         Elements to hold out, or elements whose groups or periods to hold out;
         None takes all that occur, but not in every sample.
@@ -130,21 +125,19 @@ class LeaveOneElementOut(BaseCrossValidator):
         if X is None:
             if self.elements is None:
                 raise ValueError("The number of folds depends on X; pass it.")
-            return len(self._asked_for())
+            return len(self._chosen())
         return len(self._held_out(contained_elements(X)))
 
     def _held_out(self, contains: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
         """Choose what to hold out, and mark the samples that contain it."""
         least = self.min_samples
-        if not isinstance(least, Integral) or least < 1:
-            raise ValueError(f"min_samples={least!r} must be an integer of at least 1.")
-        sets = {
-            name: contains[:, [ATOMIC_NUMBERS[symbol] - 1 for symbol in members]].any(axis=1)
-            for name, members in self._sets().items()
+        held_out = {
+            name: np.asarray(contains[:, columns].any(axis=1))
+            for name, columns in self._chosen().items()
         }
         if self.elements is None:
             usable = {
-                name: rows for name, rows in sets.items() if least <= rows.sum() < len(contains)
+                name: rows for name, rows in held_out.items() if least <= rows.sum() < len(contains)
             }
             if not usable:
                 raise ValueError(
@@ -152,8 +145,7 @@ class LeaveOneElementOut(BaseCrossValidator):
                     "samples but not in all of them."
                 )
             return usable
-        chosen = {name: sets[name] for name in self._asked_for()}
-        for name, rows in chosen.items():
+        for name, rows in held_out.items():
             if rows.sum() < least:
                 raise ValueError(
                     f"{name} occurs in {rows.sum()} samples; at least {least} are needed to "
@@ -161,35 +153,44 @@ class LeaveOneElementOut(BaseCrossValidator):
                 )
             if rows.all():
                 raise ValueError(f"{name} occurs in every sample; none is left to train on.")
-        return chosen
+        return held_out
 
-    def _asked_for(self) -> list[str]:
-        """Return the names of the sets that hold ``elements``."""
-        if isinstance(self.elements, str) or not isinstance(self.elements, Iterable):
+    def _chosen(self) -> dict[str, list[int]]:
+        """Return the sets that hold ``elements``, or all, as columns of elements."""
+        if not isinstance(self.min_samples, Integral) or self.min_samples < 1:
+            raise ValueError(f"min_samples={self.min_samples!r} must be an integer of at least 1.")
+        sets = self._sets()
+        if self.elements is None:
+            return sets
+        if isinstance(self.elements, str) or not isinstance(
+            self.elements, (Sequence, Set, np.ndarray)
+        ):
             raise ValueError(
                 f"elements={self.elements!r} must be a sequence of symbols: [{self.elements!r}]."
             )
-        asked = {SYMBOLS[atomic_number(symbol) - 1] for symbol in self.elements}
+        asked = {atomic_number(symbol) - 1 for symbol in self.elements}
         if not asked:
             raise ValueError("elements is empty; None takes all that occur.")
-        sets = self._sets()
-        for symbol in sorted(asked - {member for members in sets.values() for member in members}):
-            raise ValueError(f"{symbol} belongs to no {self.by} of the periodic table.")
-        return [name for name, members in sets.items() if asked & set(members)]
+        homeless = asked.difference(*sets.values())
+        if homeless:
+            raise ValueError(
+                f"{SYMBOLS[min(homeless)]} belongs to no {self.by} of the periodic table."
+            )
+        return {name: columns for name, columns in sets.items() if asked & set(columns)}
 
-    def _sets(self) -> dict[str, list[str]]:
-        """Return the symbols of each element, group or period."""
+    def _sets(self) -> dict[str, list[int]]:
+        """Return what can be held out: columns of elements by name."""
         if self.by == "element":
-            return {symbol: [symbol] for symbol in SYMBOLS}
-        places = {symbol: table_position(symbol) for symbol in SYMBOLS}
+            return {symbol: [column] for column, symbol in enumerate(SYMBOLS)}
+        places = enumerate(map(table_position, SYMBOLS))
         if self.by == "group":
-            numbers = {symbol: column for symbol, (row, column) in places.items() if row <= 7}
+            numbers = {z: group for z, (row, group) in places if row <= 7}
         elif self.by == "period":
             # Rows 9 and 10 of the layout are the f block of periods 6 and 7.
-            numbers = {symbol: row - 3 if row > 7 else row for symbol, (row, _) in places.items()}
+            numbers = {z: row - 3 if row > 7 else row for z, (row, _) in places}
         else:
             raise ValueError(f"by={self.by!r} must be 'element', 'group' or 'period'.")
         return {
-            f"{self.by} {number}": [symbol for symbol in numbers if numbers[symbol] == number]
+            f"{self.by} {number}": [z for z in numbers if numbers[z] == number]
             for number in sorted(set(numbers.values()))
         }

@@ -15,9 +15,7 @@ from torch import Tensor, nn
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
-    "gelu": nn.GELU,
     "silu": nn.SiLU,
-    "softplus": nn.Softplus,
     "tanh": nn.Tanh,
 }
 
@@ -74,7 +72,7 @@ class SiteNetwork(nn.Module):
     hidden_layer_sizes : sequence of int
         Widths of the network over all sites. A layer as wide as the one before
         it is residual.
-    activation, encoder_activation : {"relu", "gelu", "silu", "softplus", "tanh"}
+    activation, encoder_activation : {"relu", "silu", "tanh"}
         Non-linearities of the network over all sites and of the encoder.
     dropout : float
         Share of activations dropped in residual layers during training.

@@ -224,17 +224,17 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def _parameters(step: State, own: type | None = None) -> dict[str, Any]:
+def _parameters(written: State, own: type | None = None) -> dict[str, Any]:
     """Read parameters; those of an estimator of ours must be all of its parameters.
 
     A default in place of one that the file lacks could change what a model predicts.
     """
-    parameters = {name: _tuples(value) for name, value in step["parameters"].items()}
+    parameters = {name: _tuples(value) for name, value in written.items()}
     if own is not None:
         differing = parameters.keys() ^ own().get_params(deep=False).keys()
         if differing:
             raise ValueError(
-                f"{step['class']} of this version has other parameters: {sorted(differing)}"
+                f"{own.__name__} of this version has other parameters: {sorted(differing)}"
             )
     return parameters
 
@@ -258,13 +258,13 @@ def _write_transformer(step: ElementalModeTransformer) -> tuple[State, Arrays]:
 
 
 def _read_transformer(step: State, arrays: Arrays) -> ElementalModeTransformer:
-    parameters = _parameters(step, ElementalModeTransformer)
+    parameters = _parameters(step["parameters"], ElementalModeTransformer)
     if isinstance(parameters["properties"], dict):
         parameters["properties"] = pd.DataFrame(arrays["properties"], **parameters["properties"])
     if parameters["prototype"] is not None:
         parameters["prototype"] = Prototype(*parameters["prototype"])
     if parameters["autoencoder"] is not None:
-        settings = {name: _tuples(value) for name, value in parameters["autoencoder"].items()}
+        settings = _parameters(parameters["autoencoder"], ElementAutoencoder)
         parameters["autoencoder"] = ElementAutoencoder(**settings)
     transformer = ElementalModeTransformer(**parameters)
     transformer._validate_params()
@@ -280,7 +280,7 @@ def _write_scaler(step: StandardScaler) -> tuple[State, Arrays]:
 
 
 def _read_scaler(step: State, arrays: Arrays) -> StandardScaler:
-    scaler = StandardScaler(**_parameters(step))
+    scaler = StandardScaler(**_parameters(step["parameters"]))
     shapes = {a.shape for a in arrays.values()}
     if shapes - {(int(step["n_features_in"]),)}:
         raise ValueError(f"the scaler's arrays have the shapes {shapes}")
@@ -310,7 +310,9 @@ def _read_regressor(step: State, arrays: Arrays) -> FormationEnergyRegressor:
         raise ValueError(f"unknown type {step['dtype']!r}")
     if not np.isfinite(step["target"]).all():
         raise ValueError("the scale of the target is not finite")
-    regressor = FormationEnergyRegressor(**_parameters(step, FormationEnergyRegressor))
+    regressor = FormationEnergyRegressor(
+        **_parameters(step["parameters"], FormationEnergyRegressor)
+    )
     regressor._validate_params()
     module = regressor._module_arguments(int(step["n_features_in"]), step["dtype"], seed=0)
     weights = {name: torch.tensor(array) for name, array in arrays.items()}

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_elmodes.elements import ATOMIC_NUMBERS
-from sklearn_elmodes.formulas import Compositions, format_composition
+from sklearn_elmodes.formulas import Compositions, RowErrors, format_composition, refuse
 
 # Formula and equivalent sites of structures that are known by name. In rock salt
 # a shift by half a cell exchanges A and B; in elpasolite too, since all C and D
@@ -208,12 +208,17 @@ class Prototype:
 
         return place(0)
 
-    def assign_all(self, compositions: Compositions) -> NDArray[np.intp]:
+    def assign_all(
+        self, compositions: Compositions, errors: RowErrors | None = None
+    ) -> NDArray[np.intp]:
         """Assign many formulas at once.
 
         Parameters
         ----------
         compositions : Compositions of length n_samples
+        errors : RowErrors, default=None
+            Takes the rows that do not fit, in place of an exception; the result
+            lacks them.
 
         Returns
         -------
@@ -245,13 +250,18 @@ class Prototype:
             )
             assigned[simple[:, None], sites] = np.take_along_axis(numbers, order, axis=1)
             done[simple] = fits
+        found: dict[int, str] = {}
         for row in np.flatnonzero(~done).tolist():
             try:
                 elements = self.assign(compositions[row])
             except ValueError as error:
-                raise ValueError(f"Row {row}: {error}") from None
+                found[row] = str(error)
+                if errors is None:
+                    break
+                continue
             assigned[row] = [ATOMIC_NUMBERS[symbol] for symbol in elements]
-        return assigned
+        refuse(found, errors)
+        return np.delete(assigned, list(found), axis=0) if found else assigned
 
     @property
     def _sorts(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, atomic_number
-from sklearn_elmodes.formulas import element_fractions, parse_composition
+from sklearn_elmodes.formulas import RowErrors, parse_composition, parse_formulas, refuse
 
 
 def count_columns(X: Any) -> int:
@@ -87,17 +87,27 @@ def alchemical_path(
     x = np.linspace(0, 1, n_points)
     crystals = np.empty((n_points, len(start)), dtype=object)
     for site, (first, last) in enumerate(zip(start, end, strict=True)):
-        ends = parse_species(first), parse_species(last)
+        try:
+            ends = _shares(first), _shares(last)
+        except ValueError as error:
+            raise ValueError(f"Site {site + 1}: {error}") from None
         crystals[:, site] = [_mixture(*ends, share) for share in x.tolist()]
     return x, crystals
 
 
+def _shares(species: Any) -> dict[str, float]:
+    """Read a species as shares of its site."""
+    amounts = parse_species(species)
+    total = sum(amounts.values())
+    return {symbol: amount / total for symbol, amount in amounts.items()}
+
+
 def _mixture(first: dict[str, float], last: dict[str, float], share: float) -> str:
-    """Write what lies a share of the way between two species."""
+    """Write what lies a share of the way between two species, given as shares."""
     amounts: defaultdict[str, float] = defaultdict(float)
     for species, weight in ((first, 1 - share), (last, share)):
         for symbol, amount in species.items():
-            amounts[symbol] += weight * amount / sum(species.values())
+            amounts[symbol] += weight * amount
     written = {symbol: f"{amount:.12f}" for symbol, amount in amounts.items()}
     present = {symbol: text for symbol, text in written.items() if float(text)}
     if len(present) == 1:
@@ -145,6 +155,50 @@ def factorize_sites(X: Any) -> tuple[NDArray[np.intp], list[Any]]:
     return codes.reshape(X.shape), list(numbers)
 
 
+def read_species(
+    sites: NDArray[np.intp],
+    species: Sequence[Any],
+    read: Callable[[Any], Any],
+    names: Sequence[Any],
+    errors: RowErrors | None = None,
+) -> dict[int, Any]:
+    """Apply ``read`` to every species that occurs.
+
+    Parameters
+    ----------
+    sites, species
+        As :func:`factorize_sites` returns them.
+    read : callable
+        Raises ``ValueError`` if it cannot read a species.
+    names : sequence of length n_sites
+        Of the sites, for the message.
+    errors : RowErrors, default=None
+        Takes the rows at fault, in place of an exception.
+
+    Returns
+    -------
+    dict
+        What was read, by index in ``species``.
+    """
+    used = np.zeros(len(species), dtype=bool)
+    used[sites.ravel()] = True
+    results: dict[int, Any] = {}
+    reasons: dict[int, str] = {}
+    for index in np.flatnonzero(used).tolist():
+        try:
+            results[index] = read(species[index])
+        except ValueError as error:
+            reasons[index] = str(error)
+    if reasons:
+        found: dict[int, str] = {}
+        for row, column in np.argwhere(np.isin(sites, list(reasons))).tolist():
+            found.setdefault(row, f"site {names[column]}: {reasons[int(sites[row, column])]}")
+            if errors is None:
+                break
+        refuse(found, errors)
+    return results
+
+
 def contained_elements(X: Any) -> NDArray[np.bool_]:
     """Tell which elements each row contains, be it a composition or a row of species.
 
@@ -154,14 +208,13 @@ def contained_elements(X: Any) -> NDArray[np.bool_]:
         Column Z - 1 is True where the element of atomic number Z occurs.
     """
     if count_columns(X) == 1:
-        return element_fractions(X) > 0
+        compositions = parse_formulas(X)
+        contains = np.zeros((len(compositions), len(SYMBOLS)), dtype=bool)
+        contains[compositions.rows, compositions.atomic_numbers - 1] = True
+        return contains
     sites, species = factorize_sites(X)
     contains = np.zeros((len(species), len(SYMBOLS)), dtype=bool)
-    for index in np.unique(sites).tolist():
-        try:
-            amounts = parse_species(species[index])
-        except ValueError as error:
-            row = int(np.argwhere(sites == index)[0, 0])
-            raise ValueError(f"Row {row}: {error}") from None
+    names = range(1, sites.shape[1] + 1)
+    for index, amounts in read_species(sites, species, parse_species, names).items():
         contains[index, [ATOMIC_NUMBERS[symbol] - 1 for symbol in amounts]] = True
     return np.asarray(contains[sites].any(axis=1))

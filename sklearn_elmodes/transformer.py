@@ -22,12 +22,14 @@ from sklearn_elmodes.autoencoder import ElementAutoencoder, mode_names
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, PROPERTY_TABLES, SYMBOLS, property_table
 from sklearn_elmodes.formulas import (
     Compositions,
+    RowErrors,
     as_column,
     format_composition,
     parse_formulas,
+    refuse,
 )
 from sklearn_elmodes.prototypes import Prototype, site_names
-from sklearn_elmodes.sites import count_columns, factorize_sites, parse_species
+from sklearn_elmodes.sites import count_columns, factorize_sites, parse_species, read_species
 
 DEFAULT_N_COMPONENTS = 12
 _STATISTICS = ("mean", "std", "min", "max")
@@ -194,6 +196,56 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         self._set_modes()
         return self._features(self._as_read(X, reset=True))
 
+    def check_rows(self, X: Any) -> tuple[NDArray[np.intp], pd.DataFrame]:
+        """Find all rows that ``transform`` would refuse, in one pass.
+
+        Parameters
+        ----------
+        X : sequence of shape (n_samples,), (n_samples, 1) or (n_samples, n_sites)
+            As in ``fit``.
+
+        Returns
+        -------
+        valid : ndarray of int
+            The rows that can be transformed, in order.
+        rejected : DataFrame of shape (n_rejected, 2)
+            Columns "value" (what the row holds) and "reason", indexed by "row",
+            counted from 0.
+
+        Raises
+        ------
+        ValueError
+            If X is no column of compositions or matrix of species at all.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_elmodes import ElementalModeTransformer
+        >>> X = np.array(["NaCl", "NaCl2)", "KBr", "Xx"])
+        >>> valid, rejected = ElementalModeTransformer().fit(["NaCl"]).check_rows(X)
+        >>> X[valid].tolist()
+        ['NaCl', 'KBr']
+        >>> rejected.loc[3, "reason"]
+        "Cannot read the formula 'Xx': unknown element 'Xx' at position 0."
+        """
+        check_is_fitted(self)
+        errors = RowErrors(len(X))
+        read = self._as_read(X, reset=False, errors=errors)
+        if isinstance(read, Compositions):
+            self._check_elements(read, errors)
+        else:
+            sites = self.prototype_.sites  # type: ignore[union-attr]
+            read_species(*read, self._species_modes, sites, errors)
+        rows = sorted(errors.reasons)
+        values = X.to_numpy() if hasattr(X, "to_numpy") else X
+        rejected = pd.DataFrame(
+            {
+                "value": pd.Series([values[row] for row in rows], dtype=object),
+                "reason": pd.Series([errors.reasons[row] for row in rows], dtype=object),
+            }
+        )
+        return errors.rows, rejected.set_index(pd.Index(rows, dtype=np.intp, name="row"))
+
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the names of the features.
 
@@ -240,10 +292,13 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         by_number[[ATOMIC_NUMBERS[symbol] for symbol in symbols]] = modes
         self._modes_by_number = by_number
 
-    def _as_read(self, X: Any, *, reset: bool) -> Compositions | tuple[NDArray[np.intp], list[Any]]:
+    def _as_read(
+        self, X: Any, *, reset: bool, errors: RowErrors | None = None
+    ) -> Compositions | tuple[NDArray[np.intp], list[Any]]:
         """Read X into compositions, or into sites and what they hold.
 
         The number and names of the columns are recorded or checked on the way.
+        ``errors`` takes rows that cannot be read, in place of an exception.
         """
         _check_feature_names(self, X, reset=reset)
         sites = () if self.prototype_ is None else self.prototype_.sites
@@ -253,11 +308,12 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         if reset:
             self.n_features_in_ = n_columns
         if self.prototype_ is None:
-            return parse_formulas(X)
+            return parse_formulas(X, errors=errors)
         if len(sites) == 1:
             return factorize_sites([[species] for species in as_column(X)])
         if n_columns == 1:
-            numbers = self.prototype_.assign_all(parse_formulas(X))
+            compositions = parse_formulas(X, errors=errors)
+            numbers = self.prototype_.assign_all(compositions, errors)
             return numbers, list(range(len(SYMBOLS) + 1))
         if n_columns != self.prototype_.n_sites:
             raise ValueError(
@@ -276,21 +332,12 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
 
     def _by_site(self, sites: NDArray[np.intp], species: list[Any]) -> NDArray[Any]:
         """Look up the modes of what sits on each site."""
-        used = np.zeros(len(species), dtype=bool)
-        used[sites.ravel()] = True
-        modes = np.full((len(species), self._modes_by_number.shape[1]), np.nan, dtype=self.dtype)
-        errors: dict[int, ValueError] = {}
-        for index in np.flatnonzero(used).tolist():
-            try:
-                modes[index] = self._species_modes(species[index])
-            except ValueError as error:
-                errors[index] = error
-        if errors:
-            row, column = np.argwhere(np.isin(sites, list(errors)))[0].tolist()
-            site = self.prototype_.sites[column]  # type: ignore[union-attr]
-            raise ValueError(f"Row {row}, site {site}: {errors[int(sites[row, column])]}")
+        names = self.prototype_.sites  # type: ignore[union-attr]
+        found = read_species(sites, species, self._species_modes, names)
+        modes = np.zeros((len(species), self._modes_by_number.shape[1]), dtype=self.dtype)
+        modes[list(found)] = list(found.values())
         features = modes[sites]  # (n_samples, n_sites, n_components)
-        if np.isnan(modes[used]).any():
+        if np.isnan(modes).any():
             features[np.isnan(features).any(axis=(1, 2))] = np.nan
         return features.reshape(len(sites), -1)
 
@@ -307,13 +354,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
     def _pooled(self, compositions: Compositions) -> NDArray[Any]:
         """Compute the statistics of the modes over each composition."""
         by_number = self._modes_by_number
-        unknown = np.isnan(by_number[:, 0])[compositions.atomic_numbers]
-        if self.handle_unknown == "error" and unknown.any():
-            entry = int(unknown.argmax())
-            row = int(compositions.rows[entry])
-            symbol = SYMBOLS[compositions.atomic_numbers[entry] - 1]
-            formula = format_composition(compositions[row])
-            raise ValueError(f"Row {row} ({formula}): {self._no_modes(symbol)}")
+        unknown = self._check_elements(compositions)
         first, second = np.triu_indices(by_number.shape[1], k=1)
         moments = np.hstack([by_number, by_number**2, by_number[:, first] * by_number[:, second]])
         blocks = [
@@ -324,6 +365,24 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         if unknown.any():
             features[compositions.rows[unknown]] = np.nan
         return features
+
+    def _check_elements(
+        self, compositions: Compositions, errors: RowErrors | None = None
+    ) -> NDArray[np.bool_]:
+        """Mark the entries whose element has no modes, shape (n_entries,); refuse them."""
+        unknown = np.isnan(self._modes_by_number[:, 0])[compositions.atomic_numbers]
+        if self.handle_unknown == "error" and unknown.any():
+            found: dict[int, str] = {}
+            rows = compositions.rows
+            for entry in np.flatnonzero(unknown).tolist():
+                row = int(rows[entry])
+                symbol = SYMBOLS[compositions.atomic_numbers[entry] - 1]
+                formula = format_composition(compositions[row])
+                found.setdefault(row, f"{formula}: {self._no_modes(symbol)}")
+                if errors is None:
+                    break
+            refuse(found, errors)
+        return unknown
 
     def _pool_block(
         self,

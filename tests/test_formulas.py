@@ -188,9 +188,12 @@ def test_species_of_a_composition():
 def test_element_fractions():
     fractions = element_fractions(["H2O", "Og"])
     assert fractions.shape == (2, 118)
-    np.testing.assert_allclose(fractions.sum(axis=1), 1)
+    np.testing.assert_allclose(fractions.sum(axis=1), 1, rtol=1e-6)
     assert fractions[0, 7] == pytest.approx(1 / 3)
     assert fractions[1, 117] == 1
+    assert fractions.dtype == "float32"
+    with pytest.raises(ValueError, match="dtype='int' must be 'float32' or 'float64'"):
+        element_fractions(["H2O"], dtype="int")
 
 
 @pytest.mark.parametrize(

@@ -88,5 +88,13 @@ def test_nearest_elements_and_neighbours(transformer):
     assert share_of_neighbours(line) == 3 / 5
     with pytest.raises(ValueError, match="'Xx' has no modes"):
         nearest_elements(modes, "Xx")
-    with pytest.raises(ValueError, match="The modes of K or Na hold NaN"):
-        nearest_elements(line.replace(1.0, np.nan), "Na")
+    gap = line.replace(1.0, np.nan)
+    for call in (share_of_neighbours, lambda frame: nearest_elements(frame, "Na")):
+        with pytest.raises(ValueError, match=r"The modes of K hold NaN"):
+            call(gap)
+        with pytest.raises(ValueError, match="several rows for Na"):
+            call(line.loc[["K", "Na", "Na"]])
+        with pytest.raises(ValueError, match="'Xx' is no element symbol"):
+            call(line.rename(index={"Ce": "Xx"}))
+    with pytest.raises(ValueError, match="At least two elements"):
+        share_of_neighbours(line.iloc[:1])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sklearn_elmodes import load_pretrained
-from sklearn_elmodes.sites import alchemical_path, parse_species
+from sklearn_elmodes.sites import alchemical_path, contained_elements, parse_species
 
 PATHS = [
     (["Na", "Al", "Cs", "F"], ["K", "Al", "Cs", "F"]),
@@ -66,9 +66,20 @@ def test_energies_are_smooth(model, start, end):
         ((None, ["K"]), "one for each site"),
         ((["Na"], ["K"], 1), "n_points=1 must be an integer of at least 2"),
         ((["Na"], ["K"], 3.0), "n_points=3.0 must be an integer"),
-        ((["Xx"], ["K"]), "unknown element 'Xx'"),
+        ((["Na", "Xx"], ["K", "Al"]), "Site 2: .*unknown element 'Xx'"),
     ],
 )
 def test_refusals(arguments, message):
     with pytest.raises(ValueError, match=message):
         alchemical_path(*arguments)
+
+
+def test_traces_count_as_contained():
+    contains = contained_elements([{"Na": 1e99, "K": 1e-300}])
+    assert contains[0, [10, 18]].all()
+    assert contains.sum() == 2
+
+
+def test_the_first_wrong_row_is_named():
+    with pytest.raises(ValueError, match="Row 0: site 2: 300 is neither"):
+        contained_elements(np.array([[11, 300], [200, 17]]))

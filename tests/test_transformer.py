@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -126,23 +128,23 @@ def test_alchemical_sites_mix_modes_and_end_at_the_pure_elements(sites):
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        ([["Na", "Al", "K", "Xx"]], "Row 0, site D: .*unknown element 'Xx'"),
-        ([["Na", "Al", "K", "F"], ["Na", "Al", None, "F"]], "Row 1, site C: Cannot read None"),
+        ([["Na", "Al", "K", "Xx"]], "Row 0: site D: .*unknown element 'Xx'"),
+        ([["Na", "Al", "K", "F"], ["Na", "Al", None, "F"]], "Row 1: site C: Cannot read None"),
         (
             [["Na", "Al", "K", "F"], ["Na", np.nan, "K", "F"]],
-            "Row 1, site B: nan is neither an element symbol nor an atomic number",
+            "Row 1: site B: nan is neither an element symbol nor an atomic number",
         ),
         (
             np.array([[11, 13, 19, 0]]),
-            r"Row 0, site D: 0 is neither .* nor an atomic number \(1 to 118\)",
+            r"Row 0: site D: 0 is neither .* nor an atomic number \(1 to 118\)",
         ),
-        (np.array([[11, 13, 19, -9]]), "Row 0, site D: -9 is neither"),
-        (np.array([[11, 13, 19, 10**12]]), "Row 0, site D: 1000000000000 is neither"),
-        (np.array([[11, 13, 19, 9.5]]), "Row 0, site D: 9.5 is neither"),
-        (np.array([[11, 13, 19, np.inf]]), "Row 0, site D: inf is neither"),
-        ([["Na", "Al", "K", "F"], ["Na", True, "K", "F"]], "Row 1, site B: True is neither"),
-        (np.array([[11, 13, 19, 9], [11, 13, 200, 9], [0, 13, 19, 9]]), "Row 1, site C: 200 is"),
-        ([["Na", "Al", "K", "Og"]], "Row 0, site D: no modes for the element Og"),
+        (np.array([[11, 13, 19, -9]]), "Row 0: site D: -9 is neither"),
+        (np.array([[11, 13, 19, 10**12]]), "Row 0: site D: 1000000000000 is neither"),
+        (np.array([[11, 13, 19, 9.5]]), "Row 0: site D: 9.5 is neither"),
+        (np.array([[11, 13, 19, np.inf]]), "Row 0: site D: inf is neither"),
+        ([["Na", "Al", "K", "F"], ["Na", True, "K", "F"]], "Row 1: site B: True is neither"),
+        (np.array([[11, 13, 19, 9], [11, 13, 200, 9], [0, 13, 19, 9]]), "Row 1: site C: 200 is"),
+        ([["Na", "Al", "K", "Og"]], "Row 0: site D: no modes for the element Og"),
         ([["Na", "Al", "K"]], "X has 3 columns; the prototype ABC2D6 has the 4 sites A, B, C, D"),
         ([["Na", "Al", "K", "F"], ["Na", "Al", "K"]], "Row 1 has 3 sites where row 0 has 4"),
         (["NaCl"], "Row 0: Na1 Cl1 does not fit the prototype ABC2D6"),
@@ -158,7 +160,7 @@ def test_bad_sites_name_row_and_site(sites, X, message):
 def test_an_element_without_modes_is_named_with_its_row_and_formula():
     formulas = ["NaCl", "CeO2"]
     table = ElementalModeTransformer(properties="herr2019")
-    with pytest.raises(ValueError, match=r"Row 1 \(Ce1 O2\): no modes for the element Ce, which"):
+    with pytest.raises(ValueError, match="Row 1: Ce1 O2: no modes for the element Ce, which"):
         table.fit(formulas)
     features = table.set_params(handle_unknown="nan").fit_transform(formulas)
     assert np.isfinite(features[0]).all()
@@ -233,3 +235,34 @@ def test_no_rows(transformer, sites):
     for fitted in (transformer, sites):
         with pytest.raises(ValueError, match=r"0 sample\(s\)"):
             fitted.transform([])
+
+
+def test_check_rows_finds_all_bad_rows_at_once():
+    transformer = ElementalModeTransformer(properties="herr2019").fit(["NaCl"])
+    X = ["NaCl", "Xx", "CeO2", None, "Ca(OH)2", "NaCl", "Ce2Xx", "Na)"]
+    valid, rejected = transformer.check_rows(X)
+    assert valid.tolist() == [0, 4, 5]
+    assert rejected.index.tolist() == [1, 2, 3, 6, 7]
+    assert rejected["value"].tolist() == ["Xx", "CeO2", None, "Ce2Xx", "Na)"]
+    assert "no modes for the element Ce" in rejected.loc[2, "reason"]
+    for row, reason in rejected["reason"].items():
+        with pytest.raises(ValueError, match=re.escape(f"Row 0: {reason}")):
+            transformer.transform([X[row]])
+    transformer.transform([X[row] for row in valid])
+    assert transformer.check_rows(X[:1])[1].empty
+
+
+@pytest.mark.parametrize(
+    ("X", "valid"),
+    [
+        (["K2NaAlF6", "NaCl", "Xx", "K2NaAlF6", "K2NaAlF"], [0, 3]),
+        (pd.Series(["Xx", "K2NaAlF6"], index=[7, 7]), [1]),
+        ([["Na", "Al", "K", "F"], ["Na", "Xx", "K", "F"], ["Na", "Al", "K", ""]], [0]),
+        (np.array([[11, 13, 19, 9], [0, 13, 200, 9], [11, 13, 19, 9]]), [0, 2]),
+    ],
+)
+def test_check_rows_with_a_prototype(sites, X, valid):
+    found, rejected = sites.check_rows(X)
+    assert found.tolist() == valid
+    assert sorted([*found, *rejected.index]) == list(range(len(X)))
+    assert (rejected["reason"].str.len() > 10).all()
