@@ -100,16 +100,22 @@ def atomic_number(species: Any) -> int:
     if isinstance(species, str):
         if species in ATOMIC_NUMBERS:
             return ATOMIC_NUMBERS[species]
-        raise ValueError(f"unknown element symbol {species!r}")
+        raise ValueError(f"unknown element symbol {shown(species)}")
     try:
         number = int(species)
     except (TypeError, ValueError, OverflowError):
         number = 0
     if isinstance(species, bool) or number != species or not 1 <= number <= len(SYMBOLS):
         raise ValueError(
-            f"{species!r} is neither an element symbol nor an atomic number (1 to 118)"
+            f"{shown(species)} is neither an element symbol nor an atomic number (1 to 118)"
         )
     return number
+
+
+def shown(value: Any) -> str:
+    """Return the ``repr`` of a value for a message, cut if it is long."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}…{text[-12:]}"
 
 
 def table_position(symbol: str) -> tuple[int, int]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Callable
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_elmodes import __version__
 from sklearn_elmodes.autoencoder import ElementAutoencoder
 from sklearn_elmodes.prototypes import Prototype
 from sklearn_elmodes.regressor import FormationEnergyRegressor
@@ -25,6 +26,8 @@ from sklearn_elmodes.transformer import ElementalModeTransformer
 
 SCHEMA_VERSION = 1
 _KEY = "sklearn_elmodes"
+_CHECKSUM = "sha256"
+_PACKAGES = ("sklearn-elmodes", "scikit-learn", "skorch", "torch", "numpy", "pandas")
 
 Arrays = dict[str, NDArray[Any]]
 State = dict[str, Any]
@@ -37,8 +40,8 @@ def save_model(pipeline: Pipeline, path: str | os.PathLike[str], *, card: str = 
     ----------
     pipeline : Pipeline
         Fitted, of :class:`ElementalModeTransformer`,
-        :class:`~sklearn.preprocessing.StandardScaler` and
-        :class:`FormationEnergyRegressor` steps.
+        :class:`FormationEnergyRegressor`, scikit-learn's ``StandardScaler``,
+        ``MinMaxScaler``, ``MaxAbsScaler`` and ``RobustScaler``, and "passthrough".
     path : str or path-like
         Where to write; conventionally ``*.safetensors``. The file appears
         whole or not at all.
@@ -70,6 +73,9 @@ def save_model(pipeline: Pipeline, path: str | os.PathLike[str], *, card: str = 
     arrays: Arrays = {}
     steps: list[State] = []
     for name, step in pipeline.steps:
+        if step is None or isinstance(step, str):
+            steps.append({"name": name, "class": "passthrough"})
+            continue
         kind = type(step).__name__
         if type(step) not in _WRITERS:
             raise ValueError(
@@ -85,7 +91,7 @@ def save_model(pipeline: Pipeline, path: str | os.PathLike[str], *, card: str = 
         arrays |= {f"{name}.{key}": np.ascontiguousarray(a) for key, a in step_arrays.items()}
     header = {
         "schema_version": SCHEMA_VERSION,
-        "version": __version__,
+        "versions": {package: version(package) for package in _PACKAGES},
         "steps": steps,
         "card": card,
     }
@@ -93,13 +99,15 @@ def save_model(pipeline: Pipeline, path: str | os.PathLike[str], *, card: str = 
         text = json.dumps(header, allow_nan=False, default=_plain)
     except (TypeError, ValueError) as error:
         raise ValueError(f"A parameter of the pipeline cannot be written: {error}") from error
-    content = save(arrays, metadata={_KEY: text})
+    content = save(arrays, metadata={_KEY: text, _CHECKSUM: _checksum(text, arrays)})
 
     path = Path(path)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # the name must not survive a power cut that the bytes do not
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except BaseException:
@@ -117,8 +125,9 @@ def load_model(path: str | os.PathLike[str]) -> Pipeline:
     Returns
     -------
     Pipeline
-        Fitted, on the CPU. Its ``model_card_`` holds the card. The transformer
-        has its modes; ``autoencoder_`` is None.
+        Fitted, on the CPU. Its ``model_card_`` holds the card, and
+        ``model_versions_`` the packages that wrote it. The transformer has its
+        modes; ``autoencoder_`` is None.
 
     Raises
     ------
@@ -130,8 +139,12 @@ def load_model(path: str | os.PathLike[str]) -> Pipeline:
 
     try:
         with safe_open(str(path), framework="numpy") as file:
-            header = json.loads((file.metadata() or {})[_KEY])
+            metadata = file.metadata() or {}
+            text = metadata[_KEY]
             arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        if metadata.get(_CHECKSUM) != _checksum(text, arrays):
+            raise ValueError("its content is not that of its checksum")
+        header = json.loads(text)
     except FileNotFoundError:
         raise
     except (SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
@@ -146,13 +159,19 @@ def load_model(path: str | os.PathLike[str]) -> Pipeline:
     if infinite:
         raise ValueError(f"{path} holds values in {infinite[0]} that are not finite.")
     try:
-        steps = [(step["name"], _read_step(step, arrays)) for step in header["steps"]]
-        pipeline = Pipeline(steps)
-        if not steps or len({name for name, _ in steps}) != len(steps):
+        card, versions = _strings([header["card"]])[0], header["versions"]
+        if versions != dict(zip(_strings(versions), _strings(versions.values()), strict=True)):
+            raise ValueError("its versions are not those of packages")
+        names = _strings([step["name"] for step in header["steps"]])
+        if not names or len(set(names)) != len(names):
             raise ValueError("its steps are not those of a pipeline")
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
-        raise ValueError(f"{path} does not describe a model: {error!r}") from error
-    pipeline.model_card_ = header.get("card", "")
+        pipeline = Pipeline([(step["name"], _read_step(step, arrays)) for step in header["steps"]])
+        if arrays:
+            raise ValueError(f"no step has use for {min(arrays)!r}")
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
+        raise ValueError(f"{path} does not describe a model: {e!r}") from e
+    pipeline.model_card_ = card
+    pipeline.model_versions_ = versions
     return pipeline
 
 
@@ -193,6 +212,23 @@ def load_pretrained(name: str) -> Pipeline:
     return load_model(str(folder.joinpath(f"{name}.safetensors")))
 
 
+def _checksum(text: str, arrays: Arrays) -> str:
+    """Hash all that a model file says."""
+    digest = hashlib.sha256(text.encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(json.dumps([name, array.dtype.str, array.shape]).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _strings(values: Any) -> list[str]:
+    """Return a list of what must be strings."""
+    values = list(values)
+    if not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{values!r:.80} must be strings")
+    return values
+
+
 def _plain(value: Any) -> Any:
     """Turn NumPy's numbers and arrays into Python's."""
     if isinstance(value, (np.generic, np.ndarray)):
@@ -208,14 +244,29 @@ def _is_sound(key: str, array: NDArray[Any]) -> bool:
 
 
 def _read_step(step: State, arrays: Arrays) -> Any:
+    """Rebuild a step, and take its arrays out of ``arrays``."""
+    if step["class"] == "passthrough":
+        return "passthrough"
     prefix = f"{step['name']}."
-    own = {key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)}
+    own = {
+        key.removeprefix(prefix): arrays.pop(key) for key in list(arrays) if key.startswith(prefix)
+    }
+    n_features = step["n_features_in"]
+    if type(n_features) is not int or n_features < 1:
+        raise ValueError(f"the step {step['name']!r} cannot have {n_features!r:.80} features")
     estimator = _READERS[step["class"]](step, own)
-    estimator.n_features_in_ = int(step["n_features_in"])
+    estimator.n_features_in_ = n_features
     if "feature_names_in" in step:
-        estimator.feature_names_in_ = np.array(step["feature_names_in"], dtype=object)
+        names = _strings(step["feature_names_in"])
+        if len(names) != n_features:
+            raise ValueError(f"{len(names)} names for {n_features} features")
+        estimator.feature_names_in_ = np.array(names, dtype=object)
     if "set_output" in step:
-        estimator.set_output(transform=step["set_output"]["transform"])
+        if step["set_output"] not in [
+            {"transform": kind} for kind in ("default", "pandas", "polars")
+        ]:
+            raise ValueError(f"unknown output {step['set_output']!r:.80}")
+        estimator.set_output(**step["set_output"])
     return estimator
 
 
@@ -259,8 +310,14 @@ def _write_transformer(step: ElementalModeTransformer) -> tuple[State, Arrays]:
 
 def _read_transformer(step: State, arrays: Arrays) -> ElementalModeTransformer:
     parameters = _parameters(step["parameters"], ElementalModeTransformer)
+    expected = {"modes": (len(_strings(step["elements"])), parameters["n_components"])}
     if isinstance(parameters["properties"], dict):
-        parameters["properties"] = pd.DataFrame(arrays["properties"], **parameters["properties"])
+        index, columns = (_strings(parameters["properties"][key]) for key in ("index", "columns"))
+        expected["properties"] = (len(index), len(columns))
+    if {name: array.shape for name, array in arrays.items()} != expected:
+        raise ValueError("the modes or properties do not have the shapes of their tables")
+    if "properties" in arrays:
+        parameters["properties"] = pd.DataFrame(arrays["properties"], index, columns)
     if parameters["prototype"] is not None:
         parameters["prototype"] = Prototype(*parameters["prototype"])
     if parameters["autoencoder"] is not None:
@@ -273,19 +330,37 @@ def _read_transformer(step: State, arrays: Arrays) -> ElementalModeTransformer:
     return transformer
 
 
-def _write_scaler(step: StandardScaler) -> tuple[State, Arrays]:
-    arrays = {"mean": step.mean_, "scale": step.scale_, "var": step.var_}
-    fitted = {name: a for name, a in arrays.items() if a is not None}
-    return {"parameters": step.get_params(), "n_samples_seen": int(step.n_samples_seen_)}, fitted
+# What scikit-learn documents as the fitted state of its scalers, arrays of shape (n_features,).
+_SCALERS: dict[type, tuple[str, ...]] = {
+    StandardScaler: ("mean_", "scale_", "var_"),
+    MinMaxScaler: ("min_", "scale_", "data_min_", "data_max_", "data_range_"),
+    MaxAbsScaler: ("scale_", "max_abs_"),
+    RobustScaler: ("center_", "scale_"),
+}
 
 
-def _read_scaler(step: State, arrays: Arrays) -> StandardScaler:
-    scaler = StandardScaler(**_parameters(step["parameters"]))
-    shapes = {a.shape for a in arrays.values()}
-    if shapes - {(int(step["n_features_in"]),)}:
-        raise ValueError(f"the scaler's arrays have the shapes {shapes}")
-    scaler.mean_, scaler.scale_, scaler.var_ = map(arrays.get, ("mean", "scale", "var"))
-    scaler.n_samples_seen_ = int(step["n_samples_seen"])
+def _write_scaler(step: Any) -> tuple[State, Arrays]:
+    fitted = {name: getattr(step, name) for name in _SCALERS[type(step)]}
+    state: State = {"parameters": step.get_params()}
+    if hasattr(step, "n_samples_seen_"):  # one number for all features, or one for each
+        state["n_samples_seen"] = step.n_samples_seen_
+    return state, {name: array for name, array in fitted.items() if array is not None}
+
+
+def _read_scaler(step: State, arrays: Arrays) -> Any:
+    kind = next(kind for kind in _SCALERS if kind.__name__ == step["class"])
+    scaler = kind(**_parameters(step["parameters"]))
+    scaler._validate_params()
+    shapes = {array.shape for array in arrays.values()}
+    if shapes - {(step["n_features_in"],)} or not arrays.keys() <= set(_SCALERS[kind]):
+        raise ValueError(f"these arrays are not those of a {step['class']}: {sorted(arrays)}")
+    for name in _SCALERS[kind]:
+        setattr(scaler, name, arrays.get(name))
+    if "n_samples_seen" in step:
+        seen = np.asarray(step["n_samples_seen"], dtype=np.int64)
+        if seen.shape not in ((), (step["n_features_in"],)):
+            raise ValueError("the numbers of samples are not those of the features")
+        scaler.n_samples_seen_ = seen if seen.ndim else seen.item()
     return scaler
 
 
@@ -314,23 +389,28 @@ def _read_regressor(step: State, arrays: Arrays) -> FormationEnergyRegressor:
         **_parameters(step["parameters"], FormationEnergyRegressor)
     )
     regressor._validate_params()
-    module = regressor._module_arguments(int(step["n_features_in"]), step["dtype"], seed=0)
+    # What is not backed by weights must not cost time or memory.
+    n_layers = len(regressor.encoder_layer_sizes) + len(regressor.hidden_layer_sizes)
+    if n_layers > len(arrays) or step["n_features_in"] > sum(a.size for a in arrays.values()):
+        raise ValueError("there are more layers or features than weights")
+    module = regressor._module_arguments(step["n_features_in"], step["dtype"], seed=0)
     weights = {name: torch.tensor(array) for name, array in arrays.items()}
     regressor.net_ = restore_net(module, weights)
     regressor.target_mean_, regressor.target_scale_ = map(float, step["target"])
-    regressor.loss_curve_ = step["loss_curve"]
-    regressor.validation_loss_curve_ = step["validation_loss_curve"]
+    regressor.loss_curve_ = list(map(float, step["loss_curve"]))
+    validation = step["validation_loss_curve"]
+    regressor.validation_loss_curve_ = None if validation is None else list(map(float, validation))
     regressor.n_iter_ = len(regressor.loss_curve_)
     return regressor
 
 
 _WRITERS: dict[type, Callable[[Any], tuple[State, Arrays]]] = {
     ElementalModeTransformer: _write_transformer,
-    StandardScaler: _write_scaler,
+    **dict.fromkeys(_SCALERS, _write_scaler),
     FormationEnergyRegressor: _write_regressor,
 }
 _READERS: dict[str, Callable[[State, Arrays], Any]] = {
     "ElementalModeTransformer": _read_transformer,
-    "StandardScaler": _read_scaler,
+    **{kind.__name__: _read_scaler for kind in _SCALERS},
     "FormationEnergyRegressor": _read_regressor,
 }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_elmodes.elements import ATOMIC_NUMBERS
+from sklearn_elmodes.elements import ATOMIC_NUMBERS, shown
 from sklearn_elmodes.formulas import Compositions, RowErrors, format_composition, refuse
 
 # Formula and equivalent sites of structures that are known by name. In rock salt
@@ -68,22 +68,22 @@ class Prototype:
         self, formula: str, equivalent_sites: Sequence[Sequence[str]] | None = None
     ) -> None:
         if not isinstance(formula, str):
-            raise ValueError(f"A prototype is a string such as 'ABC2D6', got {formula!r}.")
+            raise ValueError(f"A prototype is a string such as 'ABC2D6', got {shown(formula)}.")
         text = _KNOWN[formula][0] if formula in _KNOWN else formula
         found = _SITE.findall(text)
         sites = tuple(letter for letter, _ in found)
         if not found or "".join(map("".join, found)) != text or len(set(sites)) != len(sites):
             raise ValueError(
-                f"Cannot read the prototype {formula!r}: write each site once, as a capital "
+                f"Cannot read the prototype {shown(formula)}: write each site once, as a capital "
                 "letter with its multiplicity, such as 'ABC2D6', or use a name: "
                 f"{', '.join(_KNOWN)}."
             )
         multiplicities = tuple(int(digits[:9] or 1) for _, digits in found)
         if len(sites) > _MAX_SITES:
-            raise ValueError(f"The prototype {formula!r} has more than {_MAX_SITES} sites.")
+            raise ValueError(f"The prototype {shown(formula)} has more than {_MAX_SITES} sites.")
         if min(multiplicities) < 1 or any(len(digits) > 3 for _, digits in found):
             raise ValueError(
-                f"Cannot read the prototype {formula!r}: multiplicities lie between 1 and 999."
+                f"Cannot read the prototype {shown(formula)}: multiplicities lie between 1 and 999."
             )
         if equivalent_sites is None:
             equivalent_sites = dict(_KNOWN.values()).get(text, ())
@@ -94,14 +94,15 @@ class Prototype:
             isinstance(group, str) or len(group) < 2 for group in equivalent_sites
         ):
             raise ValueError(
-                f"equivalent_sites={equivalent_sites!r} must be a sequence of sets of two sites "
-                'or more: [("A", "B")].'
+                f"equivalent_sites={shown(equivalent_sites)} must be a sequence of sets of two "
+                'sites or more: [("A", "B")].'
             )
         self.equivalent_sites = tuple(tuple(sites) for sites in equivalent_sites)
         listed = [site for sites in self.equivalent_sites for site in sites]
         if len(set(listed)) != len(listed) or not set(listed) <= set(sites):
             raise ValueError(
-                f"equivalent_sites={equivalent_sites!r} must name sites of {text!r}, each once."
+                f"equivalent_sites={shown(equivalent_sites)} must name sites of {text!r}, "
+                "each once."
             )
         for group in self.equivalent_sites:
             if len({multiplicities[sites.index(site)] for site in group}) > 1:

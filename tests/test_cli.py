@@ -1,11 +1,14 @@
+import io
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from sklearn_elmodes import load_model
 from sklearn_elmodes.cli import main
 
 HEAVY = {"torch", "skorch", "matminer", "pymatgen", "pandas", "sklearn"}
@@ -72,3 +75,73 @@ def test_errors_are_one_line_and_an_exit_code(tmp_path):
 def test_help_and_version():
     assert "demo" in CliRunner().invoke(main, ["--help"]).output
     assert "0.1.0" in CliRunner().invoke(main, ["--version"]).output
+
+
+MODEL = str(Path(__file__).parent / "data" / "model_schema_1.safetensors")
+TABLE = "formula,note\nK2NaAlF6,007\nNaCl,\nCs2NaBiCl6,NA\nXx,1e5\n"
+
+
+def run(*arguments, **settings):
+    return CliRunner().invoke(main, ["predict", *map(str, arguments)], **settings)
+
+
+def test_predict_formulas():
+    result = run(MODEL, "K2NaAlF6", "Cs2NaBiCl6")
+    assert result.exit_code == 0, result.output
+    frame = pd.read_csv(io.StringIO(result.stdout))
+    energy, spread = load_model(MODEL).predict(["K2NaAlF6", "Cs2NaBiCl6"], return_std=True)
+    np.testing.assert_allclose(frame["predicted"], energy, rtol=1e-5)
+    np.testing.assert_allclose(frame["spread"], spread, rtol=1e-5)
+    assert run("elpasolites", "K2NaAlF6").stdout.startswith(
+        "formula,predicted,spread\nK2NaAlF6,-2.8"
+    )
+
+
+def test_predict_sets_bad_rows_aside(tmp_path):
+    (tmp_path / "in.csv").write_text(TABLE)
+    paths = ["--input", tmp_path / "in.csv", "-o", tmp_path / "out.csv"]
+    result = run(MODEL, *paths)
+    assert result.exit_code == 1
+    assert "Row 3: Cannot read the formula 'Xx'" in result.stderr
+    assert not (tmp_path / "out.csv").exists()
+
+    result = run(MODEL, *paths, "--on-error", "skip", "--rejected", tmp_path / "bad.csv")
+    assert result.exit_code == 0, result.output
+    assert "2 of 4 rows were set aside" in result.stderr
+    frame = pd.read_csv(tmp_path / "out.csv", dtype=str, keep_default_na=False)
+    assert frame["formula"].tolist() == ["K2NaAlF6", "Cs2NaBiCl6"]
+    assert frame["note"].tolist() == ["007", "NA"]
+    bad = pd.read_csv(tmp_path / "bad.csv")
+    assert bad["row"].tolist() == [1, 3]
+    assert bad["value"].tolist() == ["NaCl", "Xx"]
+    assert "unknown element 'Xx'" in bad["reason"][1]
+
+    result = run(MODEL, "-i", "-", "--on-error", "skip", input=TABLE)
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 3
+    assert "1,NaCl,Na1 Cl1 does not fit" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([MODEL], 2, "Give either FORMULAS or --input"),
+        ([MODEL, "NaCl", "--rejected", "bad.csv"], 2, "needs --on-error skip"),
+        (["nothing", "NaCl"], 1, "No model 'nothing' ships"),
+        ([MODEL, "NaCl"], 1, "Row 0: Na1 Cl1 does not fit"),
+        ([MODEL, "-i", "-", "--formula", "name"], 1, "- has no column 'name', but formula, note"),
+        ([__file__, "NaCl"], 1, "is no model file"),
+        ([MODEL, "K2NaAlF6", "-o", "/nowhere/out.csv"], 1, "No such file"),
+    ],
+)
+def test_predict_refuses(arguments, code, message):
+    result = run(*arguments, input=TABLE)
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_predict_overwrites_no_column_of_the_user():
+    result = run(MODEL, "-i", "-", input="formula,predicted\nK2NaAlF6,1\n")
+    assert result.exit_code == 1
+    assert "already has a column 'predicted'" in result.stderr

@@ -180,7 +180,8 @@ def test_only_arrays_are_rebuilt_from_the_pickle(real_bytes, tmp_path):
         assert not (tmp_path / "owned").exists(), name
     reconstruct = b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
     huge = reconstruct + b"J\xff\xff\xff\x7f\x85U\x01b\x87R."
-    for content in (huge, b"", b"\x80", real_bytes[:1000], b"garbage"):
+    far = b"\x80\x02}r\xff\xff\xff\x3f."  # a memo of a billion places
+    for content in (huge, far, b"", b"\x80", real_bytes[:1000], b"garbage"):
         with pytest.raises(ValueError, match="elpasolite file"):
             _elpasolites.read_elpasolites(content)
 

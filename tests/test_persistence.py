@@ -1,13 +1,23 @@
+import base64
+import io
 import json
 import os
+import pickle
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
 from sklearn_elmodes import (
     ElementalModeTransformer,
@@ -15,12 +25,15 @@ from sklearn_elmodes import (
     load_model,
     load_pretrained,
     make_formation_energy_pipeline,
+    persistence,
     save_model,
 )
 from sklearn_elmodes.elements import property_table
 
 # What the shipped model predicted when it was made, eV/atom.
 PINNED = [-2.868371, -1.548688, 0.411970]
+# What the stored file predicted when it was made: mean and spread, eV/atom.
+STORED = [[-1.269267, -0.733969], [0.079333, 0.032326]]
 
 SMALL = {"n_estimators": 2, "hidden_layer_sizes": (8, 8), "max_iter": 2, "random_state": 0}
 
@@ -113,7 +126,9 @@ def rewrite(path, change):
         header = json.loads(file.metadata()["sklearn_elmodes"])
         arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     change(header, arrays)
-    save_file(arrays, str(path), metadata={"sklearn_elmodes": json.dumps(header)})
+    text = json.dumps(header)
+    metadata = {"sklearn_elmodes": text, "sha256": persistence._checksum(text, arrays)}
+    save_file(arrays, str(path), metadata=metadata)
 
 
 def wrong_shape(header, arrays):
@@ -164,6 +179,59 @@ def wrong_modes(header, arrays):
     arrays["elementalmodetransformer.modes"] = np.zeros((3, 2))
 
 
+def countless_modes(header, arrays):
+    header["steps"][0]["parameters"]["n_components"] = 10**12
+
+
+def countless_layers(header, arrays):
+    header["steps"][1]["parameters"]["hidden_layer_sizes"] = [1] * 10**6
+
+
+def countless_sites(header, arrays):
+    header["steps"][1]["n_features_in"] = header["steps"][1]["parameters"]["n_sites"] = 10**12
+
+
+def countless_orders(header, arrays):
+    header["steps"][1]["parameters"]["equivalent_sites"] = [[0, 1, 2, 3] * 10**5]
+
+
+def traversal(header, arrays):
+    arrays["../../../etc/passwd"] = np.zeros(1)
+
+
+def names_of_steps(header, arrays):
+    header["steps"][0]["name"] = {"__reduce__": "os.system"}
+
+
+def same_names(header, arrays):
+    header["steps"][0]["name"] = header["steps"][1]["name"]
+
+
+def no_card(header, arrays):
+    header["card"] = ["rm -rf"]
+
+
+def no_versions(header, arrays):
+    header["versions"] = ["torch"]
+
+
+def strange_output(header, arrays):
+    header["steps"][0]["set_output"] = {"transform": "os.system"}
+
+
+def strange_columns(header, arrays):
+    header["steps"][0]["feature_names_in"] = [1, {}]
+
+
+def infinite_setting(header, arrays):
+    header["steps"][1]["parameters"]["alpha"] = float("inf")
+
+
+def integer_weights(header, arrays):
+    name = "formationenergyregressor.joint.0.0.bias"
+    arrays[name] = arrays[name].astype(np.int64)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -178,7 +246,20 @@ def wrong_modes(header, arrays):
         (no_scale, "does not describe a model"),
         (no_steps, "does not describe a model"),
         (other_equivalence, "does not describe a model"),
-        (wrong_modes, "does not describe a model"),
+        (wrong_modes, "do not have the shapes of their tables"),
+        (countless_modes, "do not have the shapes of their tables"),
+        (countless_layers, "more layers or features than weights"),
+        (countless_sites, "more layers or features than weights"),
+        (countless_orders, "each site in one set at most"),
+        (traversal, "no step has use for '../../../etc/passwd'"),
+        (names_of_steps, "must be strings"),
+        (same_names, "its steps are not those of a pipeline"),
+        (no_card, "must be strings"),
+        (no_versions, "does not describe a model"),
+        (strange_output, "unknown output"),
+        (strange_columns, "must be strings"),
+        (infinite_setting, "does not describe a model"),
+        (integer_weights, "not finite"),
     ],
 )
 def test_doctored_files_are_refused(model_file, change, message):
@@ -198,9 +279,152 @@ def test_other_files_are_refused(tmp_path, content):
 
 
 def test_truncated_files_are_refused(model_file):
-    model_file.write_bytes(model_file.read_bytes()[:-10])
-    with pytest.raises(ValueError, match="is damaged"):
+    content = model_file.read_bytes()
+    for length in [*range(0, len(content), 997), len(content) - 1]:
+        model_file.write_bytes(content[:length])
+        with pytest.raises(ValueError, match="is damaged"):
+            load_model(model_file)
+
+
+def test_flipped_bits_are_found(model_file):
+    content = model_file.read_bytes()
+    random_state = np.random.RandomState(0)
+    header = 8 + int.from_bytes(content[:8], "little")
+    places = [*range(16), *random_state.randint(header, size=150)]
+    places += [*random_state.randint(header, len(content), size=50)]
+    for place in places:
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << random_state.randint(8)
+        model_file.write_bytes(flipped)
+        with pytest.raises(ValueError, match="is damaged"):
+            load_model(model_file)
+
+
+class Payload:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def hostile_files(folder):
+    """Return contents that would run, or swell, if they were taken for what they claim."""
+    payload = Payload(str(folder / "owned"))
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("../../schema.json", b" " * 10**8)
+    archived = io.BytesIO()
+    torch.save({"weight": payload}, archived)
+
+    def safetensors(header):
+        header = json.dumps(header).encode()
+        return len(header).to_bytes(8, "little") + header
+
+    huge = {"dtype": "F64", "shape": [10**6, 10**6], "data_offsets": [0, 8 * 10**12]}
+    return {
+        "pickle": pickle.dumps(payload),
+        "torch": archived.getvalue(),
+        "zip bomb": bomb.getvalue(),
+        "huge header": (2**62).to_bytes(8, "little") + b"{}",
+        "huge array": safetensors({"steps.weight": huge}),
+        "deep header": safetensors({"__metadata__": {"sklearn_elmodes": "[" * 10**6}}),
+        "no header": safetensors({"__metadata__": {"sklearn_elmodes": "null"}}),
+        "other file": safetensors({}),
+        "payload as text": safetensors(
+            {"__metadata__": {"sklearn_elmodes": base64.b64encode(pickle.dumps(payload)).decode()}}
+        ),
+    }
+
+
+def test_nothing_in_a_hostile_file_is_executed(tmp_path):
+    path = tmp_path / "model.safetensors"
+    for name, content in hostile_files(tmp_path).items():
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="is no model file, or is damaged"):
+            load_model(path)
+        assert os.listdir(tmp_path) == [path.name], name
+
+
+def test_a_deeply_nested_header_is_refused(model_file):
+    with safe_open(str(model_file), framework="numpy") as file:
+        arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    text = "[" * 10**5 + "]" * 10**5
+    metadata = {"sklearn_elmodes": text, "sha256": persistence._checksum(text, arrays)}
+    save_file(arrays, str(model_file), metadata=metadata)
+    with pytest.raises(ValueError, match="is no model file"):
         load_model(model_file)
+
+
+def test_a_full_disk_leaves_the_old_file(model_file):
+    before = model_file.read_bytes()
+    code = """
+import resource, signal, sys
+from sklearn_elmodes import load_model, save_model
+model = load_model(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    save_model(model, sys.argv[1], card="new")
+except OSError as error:
+    print("OSError", error)
+"""
+    command = [sys.executable, "-c", code, str(model_file)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout.startswith("OSError")
+    assert model_file.read_bytes() == before
+    assert os.listdir(model_file.parent) == [model_file.name]
+
+
+@pytest.mark.parametrize(
+    "scaler",
+    [
+        "passthrough",
+        MinMaxScaler(feature_range=(-1, 1)),
+        MaxAbsScaler(),
+        RobustScaler(quantile_range=(10, 90)),
+        StandardScaler(with_mean=False),
+        StandardScaler(with_mean=False, with_std=False),
+    ],
+)
+def test_scalers_of_scikit_learn_are_kept(scaler, tmp_path):
+    model = make_formation_energy_pipeline(**SMALL)
+    model.steps[1] = ("scaler", scaler)
+    model.fit(X, Y)
+    save_model(model, tmp_path / "model.safetensors")
+    loaded = load_model(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+    if scaler != "passthrough":
+        assert type(loaded[1]) is type(scaler)
+        assert vars(loaded[1]).keys() == vars(model[1]).keys()
+        np.testing.assert_array_equal(loaded[:-1].transform(X), model[:-1].transform(X))
+
+
+def test_a_model_trained_on_a_gpu_loads_on_a_cpu(model_file):
+    def trained_on_gpu(header, arrays):
+        header["steps"][1]["parameters"]["device"] = "cuda"
+
+    expected = load_model(model_file).predict(X)
+    rewrite(model_file, trained_on_gpu)
+    loaded = load_model(model_file)
+    assert loaded[-1].device == "cuda"
+    np.testing.assert_array_equal(loaded.predict(X), expected)
+
+
+def test_pickle_and_joblib_work_too(model_file, tmp_path):
+    model = load_model(model_file)
+    joblib.dump(model, tmp_path / "model.joblib")
+    for copy in (pickle.loads(pickle.dumps(model)), joblib.load(tmp_path / "model.joblib")):
+        np.testing.assert_array_equal(copy.predict(X), model.predict(X))
+
+
+def test_a_file_of_the_first_schema_still_loads():
+    model = load_model(Path(__file__).parent / "data" / "model_schema_1.safetensors")
+    assert model.model_card_ == "Two small networks on 500 elpasolites."
+    assert model.model_versions_["sklearn-elmodes"] == "0.1.0"
+    energy, spread = model.predict(["K2NaAlF6", "Cs2NaBiCl6"], return_std=True)
+    np.testing.assert_allclose(energy, STORED[0], atol=2e-4)
+    np.testing.assert_allclose(spread, STORED[1], atol=2e-4)
 
 
 def test_shipped_model_predicts_what_it_predicted():

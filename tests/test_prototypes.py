@@ -109,3 +109,9 @@ def test_sorting_agrees_with_searching(elpasolites):
     expected = np.vectorize(ATOMIC_NUMBERS.get)(X)
     np.testing.assert_array_equal(numbers[:, 2:], expected[:, 2:])
     np.testing.assert_array_equal(numbers[:, :2], np.sort(expected[:, :2], axis=1))
+
+
+def test_long_values_are_cut_in_messages():
+    with pytest.raises(ValueError, match="Cannot read the prototype") as caught:
+        Prototype("x" * 10**6)
+    assert len(str(caught.value)) < 300

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import pickletools
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,11 @@ _URL = (
 _SHA256 = "1281342b1c68984e3056433c42afa0f5f3b95db0da4a0ef089ca028abdac88ac"
 _MAX_BYTES = 254_417
 _ATOMS_PER_FORMULA_UNIT = 10
+# All that the file uses. Others could ask for gigabytes in a few bytes.
+_OPCODES = frozenset(
+    "PROTO STOP MARK NONE NEWFALSE BININT BININT1 BININT2 SHORT_BINSTRING BINSTRING BINUNICODE "
+    "TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_DICT SETITEMS BINPUT BINGET GLOBAL REDUCE BUILD".split()
+)
 
 
 def fetch_elpasolites(
@@ -115,6 +121,9 @@ def read_elpasolites(content: bytes) -> tuple[NDArray[np.intp], NDArray[np.float
         If the content is anything but the two numeric arrays expected.
     """
     try:
+        for opcode, _, position in pickletools.genops(content):
+            if opcode.name not in _OPCODES:
+                raise ValueError(f"unexpected {opcode.name} at byte {position}")
         arrays = _ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
         atomic_numbers, energies = arrays["ANs"], arrays["FEs"]
         usable = (
@@ -127,10 +136,8 @@ def read_elpasolites(content: bytes) -> tuple[NDArray[np.intp], NDArray[np.float
             and bool(np.isfinite(energies).all())
             and bool(((atomic_numbers >= 1) & (atomic_numbers <= len(SYMBOLS))).all())
         )
-    except ValueError:
-        raise
     except Exception as error:  # a damaged pickle may raise nearly anything
-        raise ValueError(f"The elpasolite file cannot be read: {error!r}") from error
+        raise ValueError(f"The elpasolite file cannot be read: {error}") from error
     if not usable:
         raise ValueError(
             "The elpasolite file must hold atomic numbers 'ANs' of shape (n, 4) and finite "
@@ -151,19 +158,17 @@ class _ArrayUnpickler(pickle.Unpickler):
         }
         if (module, name) in allowed:
             return allowed[module, name]
-        raise ValueError(
-            f"The elpasolite file asks for {module}.{name}; only NumPy arrays may be in it."
-        )
+        raise ValueError(f"it asks for {module}.{name}; only NumPy arrays may be in it")
 
 
 def _empty_array(_: Any, shape: Any, __: Any) -> NDArray[Any]:
     if shape != (0,):
-        raise ValueError("The elpasolite file asks for an array of unusual form.")
+        raise ValueError("it asks for an array of unusual form")
     return np.empty(0)
 
 
 def _numeric_dtype(code: Any, *_: Any) -> np.dtype[Any]:
     if code not in ("i4", "i8", "f4", "f8"):
-        raise ValueError(f"The elpasolite file holds an array of type {code!r}, no number.")
+        raise ValueError(f"it holds an array of type {code!r}, no number")
     # A copy, for unpickling sets the byte order of what it is given.
     return np.dtype(code).newbyteorder("=")
