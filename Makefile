@@ -5,13 +5,30 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 # Two cores are what everything is measured on; more threads slow small networks down.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test lint format clean
+.PHONY: demo test test-oldest test-newest fuzz lint format clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/elmodes demo --output elmodes-demo
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest
+
+# The same tests with the oldest versions that pyproject.toml allows, and with the newest there are.
+# Packages that we use may warn there; our own code may not.
+test-oldest test-newest: test-%:
+	$(PYTHON) -m venv --clear .venv-$*
+	$(PYTHON) tests/versions.py $* > .venv-$*/constraints.txt
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint .venv-$*/constraints.txt --editable '.[tests]'
+	.venv-$*/bin/python -m pytest \
+		-o filterwarnings="error::DeprecationWarning:sklearn_elmodes error::FutureWarning:sklearn_elmodes"
+
+# Two minutes for each kind of input; what breaks something is left in .fuzz.
+fuzz: $(VENV)/test.stamp
+	for target in formula prototype compositions properties table dataset model_file model_header; do \
+		$(BIN)/python tests/fuzz.py $$target .fuzz/$$target -max_total_time=120 \
+			-artifact_prefix=.fuzz/$$target- || exit 1; \
+	done
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
@@ -23,7 +40,7 @@ format: $(VENV)/test.stamp
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) elmodes-demo build *.egg-info
+	rm -rf $(VENV) .venv-oldest .venv-newest .fuzz elmodes-demo build *.egg-info
 
 # A stamp is written when its step is complete, so that a broken one is repeated.
 $(VENV)/venv.stamp:
@@ -37,5 +54,5 @@ $(VENV)/demo.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/demo.stamp
-	$(INSTALL) --editable '.[plots,tests]'
+	$(INSTALL) --editable '.[plots,tests,dev]'
 	touch $@

@@ -99,6 +99,7 @@ def test_every_difference_from_the_authors_table_is_known(shared_table):
 def test_a_rebuild_reproduces_the_shipped_table(tmp_path):
     import warnings
 
+    pytest.importorskip("mendeleev")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the sources warn of their own dependencies
         table = rebuild.build()

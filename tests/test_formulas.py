@@ -249,7 +249,8 @@ formulas_generated = st.lists(groups, min_size=1, max_size=4).map("".join)
 def test_generated_formulas_agree_with_pymatgen(formula):
     if formula.endswith("H2O"):  # ".5H2O" may be crystal water
         formula += "2"
-    expected = pytest.approx(Composition(formula).get_el_amt_dict(), rel=1e-6)
+    round_brackets = formula.translate(str.maketrans("[]{}", "()()"))  # the ones it always knew
+    expected = pytest.approx(Composition(round_brackets).get_el_amt_dict(), rel=1e-6)
     assert parse_formula(formula) == expected
     assert parse_formulas(["NaCl", formula, "K"])[1] == expected
 
