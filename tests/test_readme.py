@@ -46,7 +46,7 @@ def test_the_subset_and_the_speed_are_the_measured_ones():
         for name in ("default pipeline", "Laplacian kernel ridge on the properties")
     )
     assert f"the error is {ours['mean']:.4f} ± {ours['std']:.4f};" in README
-    assert f"has {kernel['mean']:.4f} in the same run" in README
+    assert f"properties has {kernel['mean']:.4f} in the same run" in README
     speed = result("featurization")
     formulas = speed["strings to pooled features, elpasolites"]["median"]
     assert f"{round(formulas, -3):,.0f} formulas per second" in README

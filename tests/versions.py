@@ -10,12 +10,18 @@ import sys
 import tomllib
 from pathlib import Path
 
-root = Path(__file__).parent.parent
-project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-if sys.argv[1] == "newest":
-    pins = (root / "constraints.txt").read_text().splitlines()
-    print(*(pin for pin in pins if pin.startswith("torch==")))
-else:
-    for requirement in project["dependencies"] + project["optional-dependencies"]["tests"]:
-        name, least = re.fullmatch(r"([\w-]+)>=([\w.]+)", requirement).groups()
-        print(f"{name}=={least}")
+ROOT = Path(__file__).parent.parent
+
+
+def pins(which):
+    if which == "newest":
+        lines = (ROOT / "constraints.txt").read_text().splitlines()
+        return [line for line in lines if line.startswith("torch==")]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    requirements = project["dependencies"] + project["optional-dependencies"]["tests"]
+    matches = [re.fullmatch(r"([\w-]+)>=([\w.]+)", requirement) for requirement in requirements]
+    return [f"{name}=={least}" for name, least in (match.groups() for match in matches)]
+
+
+if __name__ == "__main__":
+    print(*pins(sys.argv[1]), sep="\n")
