@@ -20,8 +20,7 @@ test-oldest test-newest: test-%:
 	$(PYTHON) tests/versions.py $* > .venv-$*/constraints.txt
 	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check \
 		--constraint .venv-$*/constraints.txt --editable '.[tests]'
-	.venv-$*/bin/python -m pytest \
-		-o filterwarnings="error::DeprecationWarning:sklearn_elmodes error::FutureWarning:sklearn_elmodes"
+	.venv-$*/bin/python -m pytest -o filterwarnings=error:::sklearn_elmodes
 
 # Two minutes for each kind of input; what breaks something is left in .fuzz.
 fuzz: $(VENV)/test.stamp

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +98,7 @@ def predict(
         if rejected is not None:
             _write_csv(bad, rejected)
         elif len(bad):
-            bad.to_csv(sys.stderr)
+            click.echo(bad.to_csv(), err=True, nl=False)
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
 

@@ -32,7 +32,8 @@ def numbers(value):
 def test_quick_mode(name, tmp_path, request):
     if name in NEED_ELPASOLITES:
         request.getfixturevalue("elpasolites")
-    command = [sys.executable, "-W", "error", str(FOLDER / f"{name}.py")]
+    filters = [f"-W{line}" for line in request.config.getini("filterwarnings")]
+    command = [sys.executable, *filters, str(FOLDER / f"{name}.py")]
     command += ["--quick", "--threads", "1", "--output", str(tmp_path)]
     subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
     content = json.loads((tmp_path / f"{name}.json").read_text())

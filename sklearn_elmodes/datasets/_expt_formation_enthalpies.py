@@ -53,8 +53,8 @@ def load_expt_formation_enthalpies(*, return_X_y: bool = False, as_frame: bool =
     --------
     >>> from sklearn_elmodes.datasets import load_expt_formation_enthalpies
     >>> X, y = load_expt_formation_enthalpies(return_X_y=True)
-    >>> X[0], y[0].round(3)
-    ('Ag2CO3', np.float64(-0.874))
+    >>> str(X[0]), float(y[0].round(3))
+    ('Ag2CO3', -0.874)
     """
     with gzip.open(_find(), "rt", encoding="utf-8") as file:
         rows = json.load(file)
