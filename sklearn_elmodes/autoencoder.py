@@ -144,15 +144,23 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a row or a column of X has no known value at all.
+            If a row or a column of X has no known value at all, or is too large
+            to scale.
         """
         X = self._validate(X, reset=True)
         known = ~np.isnan(X)
         if not known.any(axis=0).all():
             column = int(np.flatnonzero(~known.any(axis=0))[0])
             raise ValueError(f"Property {column} of X is NaN in every row; leave it out.")
-        self.mean_ = np.nanmean(X, axis=0)
-        self.scale_ = np.nanstd(X, axis=0)
+        with np.errstate(over="ignore"):
+            self.mean_ = np.nanmean(X, axis=0)
+            self.scale_ = np.nanstd(X, axis=0)
+        if not np.isfinite(self.scale_).all():
+            column = int(np.flatnonzero(~np.isfinite(self.scale_))[0])
+            raise ValueError(
+                f"Property {column} of X is too large to scale: it reaches "
+                f"{np.nanmax(np.abs(X[:, column]))}."
+            )
         self.scale_[self.scale_ < 1e-12 * np.maximum(np.abs(self.mean_), 1e-300)] = 1.0
 
         inputs = self._encoder_inputs(X)  # (n_elements, 2 * n_properties)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -90,15 +93,17 @@ def predict(
         raise click.UsageError("Give either FORMULAS or --input.")
     if rejected is not None and on_error == "raise":
         raise click.UsageError("--rejected needs --on-error skip.")
+    if rejected is not None and Path(rejected).resolve() == Path(output).resolve():
+        raise click.UsageError("--output and --rejected are the same file.")
     try:
         frame, bad = _predict(model, formulas, table, formula, on_error == "skip")
+        if rejected is not None:
+            _write_csv(bad, rejected)
         _write_csv(frame, output, index=False)
         if len(bad):
             click.echo(f"{len(bad)} of {len(bad) + len(frame)} rows were set aside.", err=True)
-        if rejected is not None:
-            _write_csv(bad, rejected)
-        elif len(bad):
-            click.echo(bad.to_csv(), err=True, nl=False)
+            if rejected is None:
+                click.echo(bad.to_csv(), err=True, nl=False)
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
 
@@ -109,33 +114,72 @@ def _predict(
     """Return the table with predictions, and the rows set aside."""
     import pandas as pd
 
-    from sklearn_elmodes.persistence import load_model, load_pretrained
+    from sklearn_elmodes import (
+        ElementalModeTransformer,
+        FormationEnergyRegressor,
+        load_model,
+        load_pretrained,
+    )
 
-    pipeline = load_model(model) if Path(model).exists() else load_pretrained(model)
-    if table is None:
-        frame = pd.DataFrame({formula: list(formulas)})
-    else:
-        # Text stays text: what is not predicted leaves as it came.
-        with click.open_file(table, encoding="utf-8") as file:
-            frame = pd.read_csv(file, dtype=str, keep_default_na=False)
+    pipeline = load_model(model) if Path(model).is_file() else load_pretrained(model)
+    if not (
+        isinstance(pipeline[0], ElementalModeTransformer)
+        and isinstance(pipeline[-1], FormationEnergyRegressor)
+    ):
+        raise ValueError(f"{model} does not lead from formulas to energies.")
+    frame = pd.DataFrame({formula: list(formulas)}) if table is None else _read_csv(table)
     if formula not in frame:
         raise ValueError(f"{table} has no column {formula!r}, but {', '.join(frame.columns)}.")
     for name in ("predicted", "spread"):
         if name in frame:
-            raise ValueError(f"{table} already has a column {name!r}; rename it.")
+            raise ValueError(f"The table already has a column {name!r}; rename it.")
     column = frame[formula].to_numpy(dtype=object)
     bad = pd.DataFrame()
     if skip:
         valid, bad = pipeline[0].check_rows(column)
         frame, column = frame.iloc[valid], column[valid]
-    frame = frame.assign(predicted=0.0)
-    if len(frame) and pipeline[-1].n_estimators > 1:
-        frame["predicted"], frame["spread"] = pipeline.predict(column, return_std=True)
-    elif len(frame):
-        frame["predicted"] = pipeline.predict(column)
-    return frame, bad
+    predicted: Any = ([], [])
+    with warnings.catch_warnings():
+        # The model may have been fitted on a column of another name.
+        warnings.filterwarnings("ignore", "X does not have valid feature names")
+        if len(frame) and pipeline[-1].n_estimators > 1:
+            predicted = pipeline.predict(column, return_std=True)
+        elif len(frame):
+            predicted = [pipeline.predict(column)]
+    names = ("predicted", "spread")[: min(pipeline[-1].n_estimators, 2)]
+    return frame.assign(**dict(zip(names, predicted, strict=False))), bad
+
+
+def _read_csv(path: str) -> Any:
+    """Read a table as text, so that what is not predicted leaves as it came."""
+    import pandas as pd
+
+    try:
+        with click.open_file(path, "rb") as file:
+            text = file.read().decode("utf-8-sig")
+        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} cannot be read as CSV in UTF-8: {error}") from error
+    if not rows:
+        raise ValueError(f"{path} is empty.")
+    header = rows[0]
+    if len(set(header)) != len(header):
+        raise ValueError(f"{path} has several columns of one name: {', '.join(header)}.")
+    for number, row in enumerate(rows[1:]):
+        if not row:
+            row.append("")  # a blank line is a row of one empty cell
+        if len(row) != len(header):
+            raise ValueError(
+                f"{path}: row {number} has {len(row)} cells, and the header {len(header)}."
+            )
+    return pd.DataFrame(rows[1:], columns=header, dtype=object)
 
 
 def _write_csv(frame: Any, path: str, **settings: Any) -> None:
-    with click.open_file(path, "w", encoding="utf-8", atomic=path != "-") as file:
-        frame.to_csv(file, float_format="%.6g", lineterminator="\n", **settings)
+    from sklearn_elmodes.persistence import write_atomically
+
+    text = frame.to_csv(float_format="%.6g", lineterminator="\n", **settings)
+    if path == "-":
+        click.echo(text, nl=False)
+    else:
+        write_atomically(path, text.encode())

@@ -114,7 +114,10 @@ def atomic_number(species: Any) -> int:
 
 def shown(value: Any) -> str:
     """Return the ``repr`` of a value for a message, cut if it is long."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        text = f"a {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:60]}…{text[-12:]}"
 
 

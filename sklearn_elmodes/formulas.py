@@ -122,7 +122,7 @@ def parse_formula(
     ValueError: Cannot read the formula 'NaXx': unknown element 'Xx' at position 2.
     """
     if not isinstance(formula, str):
-        raise ValueError(f"Cannot read {formula!r} as a formula: expected a string.")
+        raise ValueError(f"Cannot read {shown(formula)} as a formula: expected a string.")
     return _FormulaReader(formula, deuterium_as_hydrogen, allow_charge).read()
 
 
@@ -308,7 +308,7 @@ def parse_composition(
         if not 0.0 < amount < _MAX_AMOUNT:
             raise ValueError(
                 f"Cannot read the composition {shown(value)}: the amount of {symbol} must be "
-                f"a positive number, got {raw!r}."
+                f"a positive number, got {shown(raw)}."
             )
         amounts[symbol] = amounts.get(symbol, 0.0) + amount
     return amounts
@@ -476,16 +476,17 @@ def as_column(X: Any) -> list[Any]:
     if not isinstance(X, Iterable) or isinstance(X, Set):
         raise ValueError(f"Expected a sequence of formulas, got {shown(X)}.")
     column = list(X)
-    if any(isinstance(item, (list, tuple, np.ndarray)) for item in column):
-        # A nested list is a matrix; NumPy would split mappings, so unwrap by hand.
-        if any(
-            not isinstance(item, (list, tuple, np.ndarray)) or len(item) != 1 for item in column
-        ):
-            raise ValueError(
-                "Expected one column of formulas, got rows of several values. "
-                "Species per site need a prototype."
-            )
-        column = [item[0] for item in column]
+    # A nested list is a matrix; NumPy would split mappings, so unwrap by hand.
+    lengths = [len(item) if isinstance(item, (list, tuple)) else 0 for item in column]
+    if min(lengths, default=0) > 0 and max(lengths) > 1:
+        raise ValueError(
+            "Expected one column of formulas, got rows of several values. "
+            "Species per site need a prototype."
+        )
+    if max(lengths, default=0):
+        column = [
+            item[0] if length == 1 else item for item, length in zip(column, lengths, strict=True)
+        ]
     return column
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import re
+import secrets
 from collections.abc import Callable
 from importlib.metadata import version
 from importlib.resources import files
@@ -20,6 +21,7 @@ from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, Stan
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_elmodes.autoencoder import ElementAutoencoder
+from sklearn_elmodes.elements import shown
 from sklearn_elmodes.prototypes import Prototype
 from sklearn_elmodes.regressor import FormationEnergyRegressor
 from sklearn_elmodes.transformer import ElementalModeTransformer
@@ -27,6 +29,7 @@ from sklearn_elmodes.transformer import ElementalModeTransformer
 SCHEMA_VERSION = 1
 _KEY = "sklearn_elmodes"
 _CHECKSUM = "sha256"
+_MAX_SITES = 1000  # the orders of a million sites would fill the memory
 _PACKAGES = ("sklearn-elmodes", "scikit-learn", "skorch", "torch", "numpy", "pandas")
 
 Arrays = dict[str, NDArray[Any]]
@@ -51,7 +54,7 @@ def save_model(pipeline: Pipeline, path: str | os.PathLike[str], *, card: str = 
     Raises
     ------
     ValueError
-        If a step is of another kind, or a parameter cannot be written.
+        If a step is of another kind, or the pipeline could not be read again.
 
     Examples
     --------
@@ -72,7 +75,7 @@ def save_model(pipeline: Pipeline, path: str | os.PathLike[str], *, card: str = 
     check_is_fitted(pipeline)
     arrays: Arrays = {}
     steps: list[State] = []
-    for name, step in pipeline.steps:
+    for number, (name, step) in enumerate(pipeline.steps):
         if step is None or isinstance(step, str):
             steps.append({"name": name, "class": "passthrough"})
             continue
@@ -88,7 +91,7 @@ def save_model(pipeline: Pipeline, path: str | os.PathLike[str], *, card: str = 
         if hasattr(step, "_sklearn_output_config"):
             state["set_output"] = step._sklearn_output_config
         steps.append({"name": name, "class": kind, **state})
-        arrays |= {f"{name}.{key}": np.ascontiguousarray(a) for key, a in step_arrays.items()}
+        arrays |= {f"{number}.{key}": np.ascontiguousarray(a) for key, a in step_arrays.items()}
     header = {
         "schema_version": SCHEMA_VERSION,
         "versions": {package: version(package) for package in _PACKAGES},
@@ -100,18 +103,38 @@ def save_model(pipeline: Pipeline, path: str | os.PathLike[str], *, card: str = 
     except (TypeError, ValueError) as error:
         raise ValueError(f"A parameter of the pipeline cannot be written: {error}") from error
     content = save(arrays, metadata={_KEY: text, _CHECKSUM: _checksum(text, arrays)})
+    # What could not be read again must not take the place of what can.
+    write_atomically(path, content, check=load_model)
 
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+
+def write_atomically(
+    path: str | os.PathLike[str], content: bytes, check: Callable[[Path], Any] | None = None
+) -> None:
+    """Write a file so that its name stands for the old content or the new, never for a part.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A link is followed. A device or pipe is written to as it is.
+    content : bytes
+    check : callable, default=None
+        Gets the path of the new file before it takes its name; may raise.
+    """
+    path = Path(path).resolve()
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())  # the name must not survive a power cut that the bytes do not
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        if check is not None:
+            check(temporary)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -131,6 +154,8 @@ def load_model(path: str | os.PathLike[str]) -> Pipeline:
 
     Raises
     ------
+    OSError
+        If there is no such file, or it cannot be read.
     ValueError
         If the file is no model file of ours, is damaged, or was written by a
         newer release.
@@ -147,29 +172,41 @@ def load_model(path: str | os.PathLike[str]) -> Pipeline:
         header = json.loads(text)
     except FileNotFoundError:
         raise
-    except (SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path} is no model file, or is damaged: {error}") from error
+    except (
+        SafetensorError,
+        AttributeError,  # a type of numbers that NumPy lacks
+        KeyError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise ValueError(f"{path} is no model file, or is damaged: {error!s:.500}") from error
     schema = header.get("schema_version") if isinstance(header, dict) else None
-    if schema != SCHEMA_VERSION:
+    if type(schema) is not int or schema != SCHEMA_VERSION:
         raise ValueError(
-            f"{path} has schema version {schema}; this release of sklearn-elmodes reads "
+            f"{path} has schema version {shown(schema)}; this release of sklearn-elmodes reads "
             f"{SCHEMA_VERSION}. Was it written by a newer one?"
         )
     infinite = [key for key, array in arrays.items() if not _is_sound(key, array)]
     if infinite:
-        raise ValueError(f"{path} holds values in {infinite[0]} that are not finite.")
+        raise ValueError(f"{path} holds values in {infinite[0]} that are not finite numbers.")
     try:
         card, versions = _strings([header["card"]])[0], header["versions"]
         if versions != dict(zip(_strings(versions), _strings(versions.values()), strict=True)):
             raise ValueError("its versions are not those of packages")
-        names = _strings([step["name"] for step in header["steps"]])
+        steps = header["steps"]
+        names = _strings([step["name"] for step in steps])
         if not names or len(set(names)) != len(names):
             raise ValueError("its steps are not those of a pipeline")
-        pipeline = Pipeline([(step["name"], _read_step(step, arrays)) for step in header["steps"]])
-        if arrays:
-            raise ValueError(f"no step has use for {min(arrays)!r}")
+        own: list[Arrays] = [{} for _ in steps]
+        for key in list(arrays):
+            number, _, name = key.partition(".")
+            if not re.fullmatch("[0-9]{1,6}", number) or int(number) >= len(steps):
+                raise ValueError(f"no step has use for {shown(key)}")
+            own[int(number)][name] = arrays.pop(key)
+        pipeline = Pipeline(list(zip(names, map(_read_step, steps, own), strict=True)))
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
-        raise ValueError(f"{path} does not describe a model: {e!r}") from e
+        raise ValueError(f"{path} does not describe a model: {e!r:.500}") from e
     pipeline.model_card_ = card
     pipeline.model_versions_ = versions
     return pipeline
@@ -225,7 +262,7 @@ def _strings(values: Any) -> list[str]:
     """Return a list of what must be strings."""
     values = list(values)
     if not all(isinstance(value, str) for value in values):
-        raise ValueError(f"{values!r:.80} must be strings")
+        raise ValueError(f"{shown(values)} must be strings")
     return values
 
 
@@ -244,17 +281,12 @@ def _is_sound(key: str, array: NDArray[Any]) -> bool:
 
 
 def _read_step(step: State, arrays: Arrays) -> Any:
-    """Rebuild a step, and take its arrays out of ``arrays``."""
     if step["class"] == "passthrough":
         return "passthrough"
-    prefix = f"{step['name']}."
-    own = {
-        key.removeprefix(prefix): arrays.pop(key) for key in list(arrays) if key.startswith(prefix)
-    }
     n_features = step["n_features_in"]
     if type(n_features) is not int or n_features < 1:
-        raise ValueError(f"the step {step['name']!r} cannot have {n_features!r:.80} features")
-    estimator = _READERS[step["class"]](step, own)
+        raise ValueError(f"the step {step['name']!r} cannot have {shown(n_features)} features")
+    estimator = _READERS[step["class"]](step, arrays)
     estimator.n_features_in_ = n_features
     if "feature_names_in" in step:
         names = _strings(step["feature_names_in"])
@@ -265,7 +297,7 @@ def _read_step(step: State, arrays: Arrays) -> Any:
         if step["set_output"] not in [
             {"transform": kind} for kind in ("default", "pandas", "polars")
         ]:
-            raise ValueError(f"unknown output {step['set_output']!r:.80}")
+            raise ValueError(f"unknown output {shown(step['set_output'])}")
         estimator.set_output(**step["set_output"])
     return estimator
 
@@ -310,7 +342,10 @@ def _write_transformer(step: ElementalModeTransformer) -> tuple[State, Arrays]:
 
 def _read_transformer(step: State, arrays: Arrays) -> ElementalModeTransformer:
     parameters = _parameters(step["parameters"], ElementalModeTransformer)
-    expected = {"modes": (len(_strings(step["elements"])), parameters["n_components"])}
+    elements = _strings(step["elements"])
+    if not elements or len(set(elements)) != len(elements):
+        raise ValueError("it has no elements, or one of them twice")
+    expected = {"modes": (len(elements), parameters["n_components"])}
     if isinstance(parameters["properties"], dict):
         index, columns = (_strings(parameters["properties"][key]) for key in ("index", "columns"))
         expected["properties"] = (len(index), len(columns))
@@ -326,7 +361,7 @@ def _read_transformer(step: State, arrays: Arrays) -> ElementalModeTransformer:
     transformer = ElementalModeTransformer(**parameters)
     transformer._validate_params()
     transformer.autoencoder_ = None
-    transformer._set_mode_table(step["elements"], arrays["modes"])
+    transformer._set_mode_table(elements, arrays["modes"])
     return transformer
 
 
@@ -383,20 +418,25 @@ def _read_regressor(step: State, arrays: Arrays) -> FormationEnergyRegressor:
 
     if step["dtype"] not in ("float32", "float64"):
         raise ValueError(f"unknown type {step['dtype']!r}")
-    if not np.isfinite(step["target"]).all():
-        raise ValueError("the scale of the target is not finite")
+    mean, scale = map(float, step["target"])
+    if not np.isfinite([mean, scale]).all() or scale <= 0:
+        raise ValueError("the target has no finite mean and scale")
+    if {array.dtype.name for array in arrays.values()} != {step["dtype"]}:
+        raise ValueError(f"the weights are not of type {step['dtype']}")
     regressor = FormationEnergyRegressor(
         **_parameters(step["parameters"], FormationEnergyRegressor)
     )
     regressor._validate_params()
     # What is not backed by weights must not cost time or memory.
+    if regressor.n_sites > _MAX_SITES:
+        raise ValueError(f"more than {_MAX_SITES} sites")
     n_layers = len(regressor.encoder_layer_sizes) + len(regressor.hidden_layer_sizes)
     if n_layers > len(arrays) or step["n_features_in"] > sum(a.size for a in arrays.values()):
         raise ValueError("there are more layers or features than weights")
     module = regressor._module_arguments(step["n_features_in"], step["dtype"], seed=0)
     weights = {name: torch.tensor(array) for name, array in arrays.items()}
     regressor.net_ = restore_net(module, weights)
-    regressor.target_mean_, regressor.target_scale_ = map(float, step["target"])
+    regressor.target_mean_, regressor.target_scale_ = mean, scale
     regressor.loss_curve_ = list(map(float, step["loss_curve"]))
     validation = step["validation_loss_curve"]
     regressor.validation_loss_curve_ = None if validation is None else list(map(float, validation))

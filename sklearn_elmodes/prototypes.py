@@ -23,7 +23,7 @@ _KNOWN: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     "rock-salt": ("AB", (("A", "B"),)),
 }
 _SITE = re.compile(r"([A-Z])([0-9]*)")
-_MAX_SITES = 12  # assigning elements takes exponential time at worst
+_MAX_SITES = 12
 _TOLERANCE = 1e-6  # relative, for amounts such as 0.3333333
 
 
@@ -90,14 +90,24 @@ class Prototype:
         self.formula = text
         self.sites = sites
         self.multiplicities = multiplicities
-        if isinstance(equivalent_sites, str) or any(
-            isinstance(group, str) or len(group) < 2 for group in equivalent_sites
-        ):
-            raise ValueError(
-                f"equivalent_sites={shown(equivalent_sites)} must be a sequence of sets of two "
-                'sites or more: [("A", "B")].'
+        message = (
+            f"equivalent_sites={shown(equivalent_sites)} must be a sequence of sets of two "
+            'sites or more: [("A", "B")].'
+        )
+        try:
+            groups = list(equivalent_sites)
+            self.equivalent_sites = tuple(tuple(group) for group in groups)
+        except TypeError:
+            raise ValueError(message) from None
+        if (
+            isinstance(equivalent_sites, str)
+            or any(isinstance(group, str) for group in groups)
+            or not all(
+                len(group) > 1 and all(isinstance(site, str) for site in group)
+                for group in self.equivalent_sites
             )
-        self.equivalent_sites = tuple(tuple(sites) for sites in equivalent_sites)
+        ):
+            raise ValueError(message)
         listed = [site for sites in self.equivalent_sites for site in sites]
         if len(set(listed)) != len(listed) or not set(listed) <= set(sites):
             raise ValueError(
@@ -164,22 +174,30 @@ class Prototype:
             If no assignment fits, or several do that equivalent sites do not
             make the same.
         """
-        total = sum(self.multiplicities) / math.fsum(composition.values())
-        amounts = {symbol: amount * total for symbol, amount in composition.items()}
+        for symbol in composition:
+            if symbol not in ATOMIC_NUMBERS:
+                raise ValueError(f"unknown element symbol {shown(symbol)}")
+        atoms = math.fsum(composition.values())
+        if not 0 < atoms < math.inf:
+            raise ValueError(f"{shown(dict(composition))} is no composition: it has {atoms} atoms.")
+        amounts = {
+            symbol: amount / atoms * sum(self.multiplicities)
+            for symbol, amount in composition.items()
+        }
         whole = {symbol: round(amount) for symbol, amount in amounts.items()}
-        shown = format_composition(composition)
+        formula = format_composition(composition)
         if any(abs(amounts[s] - whole[s]) > _TOLERANCE * max(whole[s], 1) for s in whole):
-            raise ValueError(f"{shown} does not fit the prototype {self.formula}.")
+            raise ValueError(f"{formula} does not fit the prototype {self.formula}.")
         found = list(itertools.islice(self._assignments(whole), 2))
         if not found:
-            raise ValueError(f"{shown} does not fit the prototype {self.formula}.")
+            raise ValueError(f"{formula} does not fit the prototype {self.formula}.")
         if len(found) > 1:
             first, second = (
                 " ".join(map("=".join, zip(self.sites, elements, strict=True)))
                 for elements in found
             )
             raise ValueError(
-                f"{shown} fits the prototype {self.formula} in several ways "
+                f"{formula} fits the prototype {self.formula} in several ways "
                 f"({first} or {second}): pass the element of each site instead, "
                 f"in the order {', '.join(self.sites)}, or declare equivalent_sites."
             )
@@ -192,20 +210,30 @@ class Prototype:
             b: a for group in self.equivalent_site_indices for a, b in itertools.pairwise(group)
         }
         chosen: list[str] = []
+        dead_ends: set[Any] = set()  # without them the search is exponential
 
         def place(site: int) -> Iterator[tuple[str, ...]]:
             if site == self.n_sites:
                 yield tuple(chosen)
                 return
+            binding = tuple(chosen[a] for b, a in before.items() if a < site <= b)
+            state = (site, tuple(left.values()), binding)
+            if state in dead_ends:
+                return
+            found = False
             multiplicity = self.multiplicities[site]
             lowest = symbols.index(chosen[before[site]]) if site in before else 0
             for symbol in symbols[lowest:]:
                 if left[symbol] >= multiplicity:
                     left[symbol] -= multiplicity
                     chosen.append(symbol)
-                    yield from place(site + 1)
+                    for assignment in place(site + 1):
+                        found = True
+                        yield assignment
                     chosen.pop()
                     left[symbol] += multiplicity
+            if not found:
+                dead_ends.add(state)
 
         return place(0)
 

@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_elmodes.autoencoder import layer_widths
+from sklearn_elmodes.elements import shown
 
 _MAX_PERMUTATIONS = 24
 _ACTIVATIONS = {"relu", "silu", "tanh"}
@@ -216,9 +217,13 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         module = self._module_arguments(X.shape[1], X.dtype.name, seed)
         y = y.astype(np.float64)
+        if not np.isfinite(y).all():  # None in an array of objects is NaN only now
+            row = int(np.flatnonzero(~np.isfinite(y))[0])
+            raise ValueError(f"The target of row {row} is {y[row]}; it must be a finite number.")
         with np.errstate(over="ignore"):
             self.target_mean_ = float(y.mean())
-            self.target_scale_ = float(y.std()) or 1.0
+            # The squares of tiny differences may all be zero.
+            self.target_scale_ = float(y.std()) or float(np.ptp(y)) or 1.0
         if not np.isfinite(self.target_scale_):
             raise ValueError(f"The target is too large to scale: its largest value is {y.max()}.")
         y = (y - self.target_mean_) / self.target_scale_
@@ -301,7 +306,14 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
             )
             for start in range(0, len(X), _PREDICT_ROWS)
         ]
-        return np.concatenate(parts, axis=1) * self.target_scale_ + self.target_mean_
+        members = np.concatenate(parts, axis=1) * self.target_scale_ + self.target_mean_
+        if not np.isfinite(members).all():
+            row = int(np.argwhere(~np.isfinite(members))[0, 1])
+            raise ValueError(
+                f"The prediction of row {row} is not a finite number: its features lie too far "
+                "from those of the training data, or the model is unsound."
+            )
+        return members
 
     def _dataset(self, X: NDArray[Any], y: NDArray[np.float64] | None, device: str) -> Any:
         from sklearn_elmodes.training import SiteDataset
@@ -344,8 +356,8 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
 def _site_groups(n_sites: int, equivalent_sites: Any) -> list[list[int]]:
     """Check and normalise sets of equivalent sites."""
     message = (
-        f"equivalent_sites={equivalent_sites!r} must be sets of sites from 0 to {n_sites - 1}, "
-        "each site in one set at most: [(0, 1)]."
+        f"equivalent_sites={shown(equivalent_sites)} must be sets of sites from 0 to "
+        f"{n_sites - 1}, each site in one set at most: [(0, 1)]."
     )
     try:
         groups = [list(group) for group in (() if equivalent_sites is None else equivalent_sites)]
@@ -360,9 +372,14 @@ def _site_groups(n_sites: int, equivalent_sites: Any) -> list[list[int]]:
 
 def _site_permutations(n_sites: int, groups: list[list[int]]) -> list[tuple[int, ...]]:
     """List the orders of the sites that equivalent sites allow, identity first."""
-    if math.prod(math.factorial(len(group)) for group in groups) > _MAX_PERMUTATIONS:
+    groups = [group for group in groups if len(group) > 1]
+    if (
+        sum(map(len, groups)) > _MAX_PERMUTATIONS
+        or math.prod(math.factorial(len(group)) for group in groups) > _MAX_PERMUTATIONS
+    ):
         raise ValueError(
-            f"equivalent_sites={groups} allows more than {_MAX_PERMUTATIONS} orders of the sites."
+            f"equivalent_sites={shown(groups)} allows more than {_MAX_PERMUTATIONS} orders "
+            "of the sites."
         )
     permutations = []
     for orders in itertools.product(*(itertools.permutations(group) for group in groups)):

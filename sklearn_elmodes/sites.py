@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, atomic_number
+from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, atomic_number, shown
 from sklearn_elmodes.formulas import RowErrors, parse_composition, parse_formulas, refuse
 
 
@@ -115,8 +115,15 @@ def _mixture(first: dict[str, float], last: dict[str, float], share: float) -> s
     return "".join(symbol + text.rstrip("0") for symbol, text in present.items())
 
 
-def factorize_sites(X: Any) -> tuple[NDArray[np.intp], list[Any]]:
+def factorize_sites(X: Any, errors: RowErrors | None = None) -> tuple[NDArray[np.intp], list[Any]]:
     """Give numbers to the distinct entries of a matrix of species.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_sites)
+    errors : RowErrors, default=None
+        Takes rows of another length than the first and entries that are no
+        species, in place of an exception; the result lacks them.
 
     Returns
     -------
@@ -130,12 +137,7 @@ def factorize_sites(X: Any) -> tuple[NDArray[np.intp], list[Any]]:
     if hasattr(X, "to_numpy"):
         X = X.to_numpy()
     elif not isinstance(X, np.ndarray):
-        widths = {len(row) for row in X}
-        if len(widths) > 1:
-            expected = len(X[0])
-            row = next(i for i, entries in enumerate(X) if len(entries) != expected)
-            raise ValueError(f"Row {row} has {len(X[row])} sites where row 0 has {expected}.")
-        X = np.array(X, dtype=object)
+        X = _rows_of_equal_length(X, errors)
     if X.ndim != 2:
         raise ValueError(f"Expected an array of shape (n_samples, n_sites), got {X.shape}.")
     flat = np.ascontiguousarray(X).reshape(-1)
@@ -145,14 +147,38 @@ def factorize_sites(X: Any) -> tuple[NDArray[np.intp], list[Any]]:
         codes, distinct = pd.factorize(flat.view(np.uint64))
         return codes.reshape(X.shape), distinct.view(flat.dtype).tolist()
     numbers: defaultdict[Any, int] = defaultdict(itertools.count().__next__)
+    entries = flat.tolist()
     try:
-        codes = np.fromiter(map(numbers.__getitem__, flat.tolist()), dtype=np.intp, count=flat.size)
-    except TypeError:
-        raise ValueError(
-            "With a prototype, every entry of X must be a symbol, an atomic number or a mixture "
-            'such as "Na0.5K0.5".'
-        ) from None
+        codes = np.fromiter(map(numbers.__getitem__, entries), dtype=np.intp, count=flat.size)
+    except TypeError:  # a list or a mapping, which is no species
+        found = {}
+        for row, species in enumerate(X.tolist()):
+            for entry in species:
+                if not isinstance(entry, Hashable):
+                    found[row] = (
+                        f"{shown(entry)} is neither a symbol, nor an atomic number, nor a mixture "
+                        'such as "Na0.5K0.5".'
+                    )
+        refuse(found, errors)
+        return factorize_sites(np.delete(X, list(found), axis=0), errors)
     return codes.reshape(X.shape), list(numbers)
+
+
+def _rows_of_equal_length(X: Any, errors: RowErrors | None) -> NDArray[np.object_]:
+    """Make a matrix of rows of species; the first row tells how long they are."""
+    rows = [list(row) if isinstance(row, (list, tuple, np.ndarray)) else [row] for row in X]
+    expected = len(rows[0]) if rows else 0
+    found = {
+        number: f"it has {len(row)} sites where row 0 has {expected}."
+        for number, row in enumerate(rows)
+        if len(row) != expected
+    }
+    refuse(found, errors)
+    kept = [row for number, row in enumerate(rows) if number not in found]
+    matrix = np.empty((len(kept), expected), dtype=object)
+    for number, row in enumerate(kept):
+        matrix[number] = row
+    return matrix
 
 
 def read_species(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from functools import partial
 from importlib.resources import files
 from numbers import Integral
 from typing import Any
@@ -197,7 +199,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         return self._features(self._as_read(X, reset=True))
 
     def check_rows(self, X: Any) -> tuple[NDArray[np.intp], pd.DataFrame]:
-        """Find all rows that ``transform`` would refuse, in one pass.
+        """Find all rows that ``transform`` would refuse or fill with NaN, in one pass.
 
         Parameters
         ----------
@@ -229,15 +231,18 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         "Cannot read the formula 'Xx': unknown element 'Xx' at position 0."
         """
         check_is_fitted(self)
-        errors = RowErrors(len(X))
+        if not hasattr(X, "shape"):
+            X = list(X) if isinstance(X, Iterable) and not isinstance(X, (str, Mapping)) else X
+        single = count_columns(X) == 1
+        values = as_column(X) if single else X.to_numpy() if hasattr(X, "to_numpy") else X
+        errors = RowErrors(len(values))
         read = self._as_read(X, reset=False, errors=errors)
         if isinstance(read, Compositions):
             self._check_elements(read, errors)
         else:
             sites = self.prototype_.sites  # type: ignore[union-attr]
-            read_species(*read, self._species_modes, sites, errors)
+            read_species(*read, partial(self._species_modes, strict=True), sites, errors)
         rows = sorted(errors.reasons)
-        values = X.to_numpy() if hasattr(X, "to_numpy") else X
         rejected = pd.DataFrame(
             {
                 "value": pd.Series([values[row] for row in rows], dtype=object),
@@ -310,7 +315,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         if self.prototype_ is None:
             return parse_formulas(X, errors=errors)
         if len(sites) == 1:
-            return factorize_sites([[species] for species in as_column(X)])
+            return factorize_sites([[species] for species in as_column(X)], errors)
         if n_columns == 1:
             compositions = parse_formulas(X, errors=errors)
             numbers = self.prototype_.assign_all(compositions, errors)
@@ -321,7 +326,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
                 f"{self.prototype_.n_sites} sites {', '.join(self.prototype_.sites)}. Pass one "
                 "column of formulas, or one column for each site."
             )
-        return factorize_sites(X)
+        return factorize_sites(X, errors)
 
     def _features(self, read: Compositions | tuple[NDArray[np.intp], list[Any]]) -> NDArray[Any]:
         if not len(read if isinstance(read, Compositions) else read[0]):
@@ -341,12 +346,15 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
             features[np.isnan(features).any(axis=(1, 2))] = np.nan
         return features.reshape(len(sites), -1)
 
-    def _species_modes(self, species: Any) -> NDArray[np.float64]:
-        """Return the modes of a symbol, an atomic number or a mixture."""
+    def _species_modes(self, species: Any, strict: bool = False) -> NDArray[np.float64]:
+        """Return the modes of a symbol, an atomic number or a mixture.
+
+        NaN only if ``handle_unknown`` asks for it, and not if ``strict``.
+        """
         amounts = parse_species(species)
         modes = self._modes_by_number[[ATOMIC_NUMBERS[symbol] for symbol in amounts]]
         unknown = np.isnan(modes[:, 0])
-        if self.handle_unknown == "error" and unknown.any():
+        if unknown.any() and (strict or self.handle_unknown == "error"):
             raise ValueError(self._no_modes(list(amounts)[int(unknown.argmax())]))
         weights = np.fromiter(amounts.values(), dtype=float)
         return weights / weights.sum() @ modes
@@ -371,7 +379,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
     ) -> NDArray[np.bool_]:
         """Mark the entries whose element has no modes, shape (n_entries,); refuse them."""
         unknown = np.isnan(self._modes_by_number[:, 0])[compositions.atomic_numbers]
-        if self.handle_unknown == "error" and unknown.any():
+        if unknown.any() and (self.handle_unknown == "error" or errors is not None):
             found: dict[int, str] = {}
             rows = compositions.rows
             for entry in np.flatnonzero(unknown).tolist():
@@ -448,6 +456,17 @@ def learn_modes(
     unknown = [symbol for symbol in table.index if symbol not in ATOMIC_NUMBERS]
     if unknown:
         raise ValueError(f"properties must be indexed by element symbol; {unknown[0]!r} is none.")
+    try:
+        values = table.astype(object).where(table.notna(), np.nan).to_numpy(dtype=float)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"properties must be numbers, or NaN where unknown: {error}") from error
+    if np.isinf(values).any():
+        row, column = np.argwhere(np.isinf(values))[0]
+        raise ValueError(
+            f"properties holds {values[row, column]} for {table.index[row]} in the column "
+            f"{table.columns[column]!r}; use NaN for what is unknown."
+        )
+    table = pd.DataFrame(values, table.index, table.columns.map(str))
     if table.index.has_duplicates:
         twice = table.index[table.index.duplicated()][0]
         raise ValueError(f"properties has several rows for the element {twice}.")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from sklearn_elmodes import load_model
+from sklearn_elmodes import load_model, make_formation_energy_pipeline, save_model
 from sklearn_elmodes.cli import main
 
 HEAVY = {"torch", "skorch", "matminer", "pymatgen", "pandas", "sklearn"}
@@ -145,3 +145,69 @@ def test_predict_overwrites_no_column_of_the_user():
     result = run(MODEL, "-i", "-", input="formula,predicted\nK2NaAlF6,1\n")
     assert result.exit_code == 1
     assert "already has a column 'predicted'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("id,formula\na,Na2O,K2NaAlF6\n", "row 0 has 3 cells, and the header 2"),
+        ("formula,a\nK2NaAlF6,1\nK2NaAlF6\n", "row 1 has 1 cells, and the header 2"),
+        ("formula,note,note\nK2NaAlF6,1,2\n", "several columns of one name"),
+        ("formula\nK2Na\0AlF6\n", "Row 0: Cannot read the formula"),
+        ("formula\nK2NaAlF6\n\n\nXx\n", "Row 1: Cannot read the formula ''"),
+        ('formula\n"K2NaAlF6\n', "cannot be read as CSV"),
+        ("", "is empty"),
+        (b"formula\n\xff\n", "cannot be read as CSV in UTF-8"),
+    ],
+)
+def test_tables_that_could_be_misread_are_refused(table, message):
+    result = run(MODEL, "-i", "-", input=table)
+    assert result.exit_code == 1
+    assert message in result.stderr
+
+
+def test_text_of_a_table_leaves_as_it_came():
+    table = '\ufeffformula,"a note"\r\n"K2NaAlF6","one\r\ntwo, ""three"""\r\n'
+    result = run(MODEL, "-i", "-", input=table.encode())
+    assert result.stdout.splitlines()[0] == "formula,a note,predicted,spread"
+    assert b',"one\r\ntwo, ""three""",' in result.stdout_bytes
+
+
+def test_a_full_disk_leaves_the_old_table(tmp_path):
+    (tmp_path / "in.csv").write_text("formula\n" + "K2NaAlF6\n" * 3000)
+    (tmp_path / "out.csv").write_text("precious")
+    code = """
+import resource, signal, sys
+from sklearn_elmodes.cli import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+main(["predict", *sys.argv[1:]])
+"""
+    command = [sys.executable, "-c", code, MODEL, "-i", "in.csv", "-o", "out.csv"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: ")
+    assert (tmp_path / "out.csv").read_text() == "precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
+
+
+def test_predict_in_other_circumstances(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elpasolites").mkdir()  # a folder is no model
+    assert run("elpasolites", "K2NaAlF6").exit_code == 0
+    result = run(MODEL, "Xx", "--on-error", "skip", "-o", "a.csv", "--rejected", "./a.csv")
+    assert result.exit_code == 2
+    assert "the same file" in result.stderr
+    result = run(MODEL, "Xx", "--on-error", "skip")
+    assert result.stdout == "formula,predicted,spread\n"
+    model = load_model(MODEL)
+    save_model(model[:1], tmp_path / "modes.safetensors")
+    result = run("modes.safetensors", "K2NaAlF6")
+    assert result.exit_code == 1
+    assert "does not lead from formulas to energies" in result.stderr
+    named = pd.DataFrame({"compound": ["K2NaAlF6"] * 4})
+    pipeline = make_formation_energy_pipeline(n_estimators=1, max_iter=1).fit(named, range(4))
+    save_model(pipeline, tmp_path / "named.safetensors")
+    result = run("named.safetensors", "K2NaAlF6")
+    assert result.stdout.startswith("formula,predicted\nK2NaAlF6,")
+    assert not result.stderr

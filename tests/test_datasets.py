@@ -181,7 +181,9 @@ def test_only_arrays_are_rebuilt_from_the_pickle(real_bytes, tmp_path):
     reconstruct = b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
     huge = reconstruct + b"J\xff\xff\xff\x7f\x85U\x01b\x87R."
     far = b"\x80\x02}r\xff\xff\xff\x3f."  # a memo of a billion places
-    for content in (huge, far, b"", b"\x80", real_bytes[:1000], b"garbage"):
+    deep = b"\x80\x02}(K\x01" + b"q\x00h\x00\x86" * 60 + b"Nu."  # a key of 2**60 parts
+    called = b"\x80\x02cnumpy\nndarray\n(J\x80\xc3\xc9\x01\x85U\x02O8tR."  # 240 MB of objects
+    for content in (huge, far, deep, called, b"", b"\x80", real_bytes[:1000], b"garbage"):
         with pytest.raises(ValueError, match="elpasolite file"):
             _elpasolites.read_elpasolites(content)
 

@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 import zipfile
 from pathlib import Path
 
@@ -132,7 +133,7 @@ def rewrite(path, change):
 
 
 def wrong_shape(header, arrays):
-    arrays["formationenergyregressor.joint.0.0.weight"] = np.zeros((2, 3, 8), "f4")
+    arrays["1.joint.0.0.weight"] = np.zeros((2, 3, 8), "f4")
 
 
 def huge_layer(header, arrays):
@@ -140,7 +141,7 @@ def huge_layer(header, arrays):
 
 
 def gap(header, arrays):
-    arrays["formationenergyregressor.joint.0.0.bias"][:] = np.nan
+    arrays["1.joint.0.0.bias"][:] = np.nan
 
 
 def newer(header, arrays):
@@ -160,7 +161,7 @@ def missing_parameter(header, arrays):
 
 
 def missing_weight(header, arrays):
-    del arrays["formationenergyregressor.joint.0.0.bias"]
+    del arrays["1.joint.0.0.bias"]
 
 
 def no_scale(header, arrays):
@@ -176,7 +177,7 @@ def other_equivalence(header, arrays):
 
 
 def wrong_modes(header, arrays):
-    arrays["elementalmodetransformer.modes"] = np.zeros((3, 2))
+    arrays["0.modes"] = np.zeros((3, 2))
 
 
 def countless_modes(header, arrays):
@@ -227,8 +228,36 @@ def infinite_setting(header, arrays):
     header["steps"][1]["parameters"]["alpha"] = float("inf")
 
 
+def endless_modes(header, arrays):
+    header["steps"][0]["elements"] = []
+    header["steps"][0]["parameters"]["n_components"] = 10**12
+    arrays["0.modes"] = np.zeros((0, 10**12))
+
+
+def doubled_elements(header, arrays):
+    header["steps"][0]["elements"][1] = header["steps"][0]["elements"][0]
+
+
+def overflowing_weights(header, arrays):
+    for name in arrays:
+        if name.startswith("1."):
+            arrays[name] = arrays[name].astype(np.float64) * 1e100
+
+
+def no_spread(header, arrays):
+    header["steps"][1]["target"] = [0.0, 0.0]
+
+
+def true_schema(header, arrays):
+    header["schema_version"] = True
+
+
+def other_number(header, arrays):
+    arrays["7.weight"] = np.zeros(1)
+
+
 def integer_weights(header, arrays):
-    name = "formationenergyregressor.joint.0.0.bias"
+    name = "1.joint.0.0.bias"
     arrays[name] = arrays[name].astype(np.int64)
 
 
@@ -249,7 +278,7 @@ def integer_weights(header, arrays):
         (wrong_modes, "do not have the shapes of their tables"),
         (countless_modes, "do not have the shapes of their tables"),
         (countless_layers, "more layers or features than weights"),
-        (countless_sites, "more layers or features than weights"),
+        (countless_sites, "more than 1000 sites"),
         (countless_orders, "each site in one set at most"),
         (traversal, "no step has use for '../../../etc/passwd'"),
         (names_of_steps, "must be strings"),
@@ -259,13 +288,78 @@ def integer_weights(header, arrays):
         (strange_output, "unknown output"),
         (strange_columns, "must be strings"),
         (infinite_setting, "does not describe a model"),
-        (integer_weights, "not finite"),
+        (integer_weights, "not finite numbers"),
+        (endless_modes, "it has no elements, or one of them twice"),
+        (doubled_elements, "it has no elements, or one of them twice"),
+        (overflowing_weights, "the weights are not of type float32"),
+        (no_spread, "no finite mean and scale"),
+        (true_schema, "schema version True"),
+        (other_number, "no step has use for '7.weight'"),
     ],
 )
 def test_doctored_files_are_refused(model_file, change, message):
     rewrite(model_file, change)
     with pytest.raises(ValueError, match=message):
         load_model(model_file)
+
+
+def test_other_types_of_numbers_are_refused(tmp_path):
+    header = {"a": {"dtype": "F8_E4M3", "shape": [1], "data_offsets": [0, 1]}}
+    text = json.dumps({"__metadata__": {"sklearn_elmodes": "{}"}, **header}).encode()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(len(text).to_bytes(8, "little") + text + b"\x00")
+    with pytest.raises(ValueError, match="is no model file, or is damaged"):
+        load_model(path)
+
+
+def test_predictions_that_overflow_are_an_error(model_file):
+    def large(header, arrays):
+        for name in arrays:
+            if name.startswith("1."):
+                arrays[name] = np.full_like(arrays[name], 3e38)
+
+    rewrite(model_file, large)
+    with pytest.raises(ValueError, match="The prediction of row 0 is not a finite number"):
+        load_model(model_file).predict(X)
+
+
+def test_what_could_not_be_read_again_is_not_written(model_file):
+    before, model = model_file.read_bytes(), load_model(model_file)
+    with pytest.raises(ValueError, match="must be strings"):
+        save_model(model, model_file, card=None)
+    model[-1].set_params(hidden_layer_sizes=(9, 9))
+    with pytest.raises(ValueError, match="do not have the shapes"):
+        save_model(model, model_file)
+    assert model_file.read_bytes() == before
+    assert os.listdir(model_file.parent) == [model_file.name]
+
+
+def test_names_with_points_are_kept_apart(tmp_path):
+    model = make_formation_energy_pipeline(**SMALL)
+    model.steps = [
+        (name, step) for name, (_, step) in zip(("a", "a.b", "a.b.c"), model.steps, strict=True)
+    ]
+    model.fit(X, Y)
+    save_model(model, tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(
+        load_model(tmp_path / "model.safetensors").predict(X), model.predict(X)
+    )
+
+
+def test_writing_follows_links_and_leaves_pipes(tmp_path):
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    persistence.write_atomically(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_bytes() == b"new"
+    os.mkfifo(tmp_path / "pipe")
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()))
+    read = []
+    reader.start()
+    persistence.write_atomically(tmp_path / "pipe", b"through")
+    reader.join()
+    assert read == [b"through"]
+    assert (tmp_path / "pipe").is_fifo()
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\xff" * 100, b"\x80\x04."])

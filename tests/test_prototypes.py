@@ -115,3 +115,31 @@ def test_long_values_are_cut_in_messages():
     with pytest.raises(ValueError, match="Cannot read the prototype") as caught:
         Prototype("x" * 10**6)
     assert len(str(caught.value)) < 300
+
+
+def test_assignment_takes_no_exponential_time():
+    """Without memory of its dead ends the search takes minutes here, and hours for twelve rows."""
+    letters, symbols = "ABCDEFGHIJKL", "Na K Rb Cs Li Be Mg Ca Sr Ba".split()
+    prototype = Prototype("".join(f"{letter}2" for letter in letters))
+    composition = dict.fromkeys(symbols, 2.0) | {"F": 1.0, "Cl": 3.0}
+    for _ in range(12):
+        with pytest.raises(ValueError, match="does not fit the prototype"):
+            prototype.assign(composition)
+
+
+def test_tiny_and_empty_compositions():
+    prototype = Prototype("AB2")
+    assert prototype.assign({"Na": 2e-310, "Cl": 1e-310}) == ("Cl", "Na")
+    with pytest.raises(ValueError, match="does not fit the prototype AB2"):
+        prototype.assign({"Na": 1e-310, "Cl": 1e-310})
+    with pytest.raises(ValueError, match="is no composition"):
+        prototype.assign({})
+    with pytest.raises(ValueError, match="unknown element symbol 'Xx'"):
+        prototype.assign({"Xx": 1, "Na": 1})
+
+
+def test_equivalent_sites_from_a_generator():
+    assert Prototype("ABC2D6", (g for g in [("A", "B")])).equivalent_sites == (("A", "B"),)
+    for wrong in (5, [5], [[["A"], ["B"]]], "AB", ["AB"], [("A",)]):
+        with pytest.raises(ValueError, match="must be a sequence of sets of two sites or more"):
+            Prototype("ABC2D6", wrong)

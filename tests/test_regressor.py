@@ -282,3 +282,33 @@ def test_gpu(crystals):
     X, y = crystals
     model = FormationEnergyRegressor(4, device="cuda", **SMALL).fit(X, y)
     assert model.score(X, y) > 0.3
+
+
+def test_interrupted_training_with_early_stopping_keeps_the_best_weights(crystals, monkeypatch):
+    X, y = crystals
+    settings = {**SMALL, "early_stopping": True, "n_iter_no_change": 20, "verbose": 1}
+    expected = FormationEnergyRegressor(4, **{**settings, "verbose": 0}).fit(X, y)
+    best = int(np.argmin(expected.validation_loss_curve_))
+    calls = []
+
+    def interrupt(self, net, **kwargs):
+        calls.append(1)
+        if len(calls) == SMALL["max_iter"]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("sklearn_elmodes.training.Progress.on_epoch_end", interrupt)
+    with pytest.warns(ConvergenceWarning, match="interrupted"):
+        model = FormationEnergyRegressor(4, **settings).fit(X, y)
+    assert len(calls) == SMALL["max_iter"]
+    assert best == int(np.argmin(model.validation_loss_curve_))
+    np.testing.assert_array_equal(model.predict(X), expected.predict(X))
+
+
+def test_targets_that_are_tiny_or_missing(crystals):
+    X, y = crystals
+    tiny = FormationEnergyRegressor(4, **SMALL).fit(X, y * 1e-200)
+    assert np.abs(tiny.predict(X)).max() < 1e-198
+    missing = y.astype(object)
+    missing[3] = None
+    with pytest.raises(ValueError, match=r"row 3|NaN"):
+        FormationEnergyRegressor(4, **SMALL).fit(X, missing)

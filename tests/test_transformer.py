@@ -146,7 +146,7 @@ def test_alchemical_sites_mix_modes_and_end_at_the_pure_elements(sites):
         (np.array([[11, 13, 19, 9], [11, 13, 200, 9], [0, 13, 19, 9]]), "Row 1: site C: 200 is"),
         ([["Na", "Al", "K", "Og"]], "Row 0: site D: no modes for the element Og"),
         ([["Na", "Al", "K"]], "X has 3 columns; the prototype ABC2D6 has the 4 sites A, B, C, D"),
-        ([["Na", "Al", "K", "F"], ["Na", "Al", "K"]], "Row 1 has 3 sites where row 0 has 4"),
+        ([["Na", "Al", "K", "F"], ["Na", "Al", "K"]], "Row 1: it has 3 sites where row 0 has 4"),
         (["NaCl"], "Row 0: Na1 Cl1 does not fit the prototype ABC2D6"),
     ],
 )
@@ -266,3 +266,67 @@ def test_check_rows_with_a_prototype(sites, X, valid):
     assert found.tolist() == valid
     assert sorted([*found, *rejected.index]) == list(range(len(X)))
     assert (rejected["reason"].str.len() > 10).all()
+
+
+@pytest.mark.parametrize(
+    ("X", "valid"),
+    [
+        ([["Na", "Al", "K", "F"], ["Na", "Al", "K"], ["Na", "Al", "K", "F"]], [0, 2]),
+        ([["Na", "Al", "K", "F"], None], [0]),
+        ([["Na", "Al", "K", "F"], ["Na", {"Al": 1}, "K", "F"], ["Na", ["Al"], 19, 9]], [0]),
+        (np.array([["Na", "Al", "K", "F"], ["Na", {}, "K", "F"]], dtype=object), [0]),
+        (pd.DataFrame([["Na", "Al", "K", "F"], ["Na", [], "K", "F"]], columns=[0, 1, 2, 3]), [0]),
+        (np.array([["K2NaAlF6"], ["Xx"]]), [0]),
+        ((formula for formula in ("Xx", "K2NaAlF6")), [1]),
+        ({"a": "K2NaAlF6", "b": "Xx"}.values(), [0]),
+        (["K2NaAlF6", {"Na": 1e-310}, ["K", "Br"], [], ["K2NaAlF6"]], [0, 1, 4]),
+    ],
+)
+def test_check_rows_takes_whatever_transform_takes(sites, X, valid):
+    found, rejected = sites.check_rows(X)
+    assert found.tolist() == valid
+    assert (rejected["reason"].str.len() > 10).all()
+    assert (
+        not rejected["value"]
+        .map(lambda value: isinstance(value, np.ndarray) and value.size == 1)
+        .any()
+    )
+
+
+def test_check_rows_refuses_what_is_no_column(sites):
+    for X in (5, None, "NaCl", np.array("NaCl"), {"Na": 1}):
+        with pytest.raises(ValueError, match="Expected"):
+            sites.check_rows(X)
+
+
+def test_check_rows_rejects_what_would_become_nan():
+    lenient = ElementalModeTransformer(handle_unknown="nan").fit(["NaCl"])
+    assert lenient.check_rows(["NaCl", "OgF"])[0].tolist() == [0]
+    lenient = ElementalModeTransformer(prototype="AB", handle_unknown="nan").fit(["NaCl"])
+    assert lenient.check_rows(["NaCl", "OgF"])[0].tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"a": [1.0, 2.0, "x"]}, "properties must be numbers"),
+        ({"a": [1.0, 2.0, {}]}, "properties must be numbers"),
+        ({"a": [1.0, 2.0, 10**400]}, "properties must be numbers"),
+        ({"a": [1.0, 2.0, np.inf]}, "properties holds inf for Cl in the column 'a'"),
+        ({"a": [1e200, -1e200, 1e200]}, "Property 0 of X is too large to scale"),
+    ],
+)
+def test_odd_property_tables_are_refused(table, message):
+    frame = pd.DataFrame(table, index=["Na", "K", "Cl"], dtype=object)
+    with pytest.raises(ValueError, match=message):
+        ElementalModeTransformer(1, properties=frame).fit(["NaCl"])
+
+
+def test_property_tables_of_other_types():
+    frame = pd.DataFrame(
+        {"a": pd.array([1, 2, pd.NA], dtype="Int64"), 1: [3.0, None, 5.0], ("b", 2): [1, 0, 1]},
+        index=["Na", "K", "Cl"],
+    ).astype(object)
+    autoencoder = ElementAutoencoder(max_iter=3, random_state=0)
+    model = ElementalModeTransformer(1, properties=frame, autoencoder=autoencoder)
+    assert np.isfinite(model.fit_transform(["NaCl", "KCl"])).all()

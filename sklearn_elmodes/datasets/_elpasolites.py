@@ -26,6 +26,7 @@ _OPCODES = frozenset(
     "PROTO STOP MARK NONE NEWFALSE BININT BININT1 BININT2 SHORT_BINSTRING BINSTRING BINUNICODE "
     "TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_DICT SETITEMS BINPUT BINGET GLOBAL REDUCE BUILD".split()
 )
+_MAX_TUPLES = 16  # a tuple of tuples of tuples takes exponential time as a key
 
 
 def fetch_elpasolites(
@@ -121,8 +122,10 @@ def read_elpasolites(content: bytes) -> tuple[NDArray[np.intp], NDArray[np.float
         If the content is anything but the two numeric arrays expected.
     """
     try:
+        n_tuples = 0
         for opcode, _, position in pickletools.genops(content):
-            if opcode.name not in _OPCODES:
+            n_tuples += opcode.name.startswith("TUPLE")
+            if opcode.name not in _OPCODES or n_tuples > _MAX_TUPLES:
                 raise ValueError(f"unexpected {opcode.name} at byte {position}")
         arrays = _ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
         atomic_numbers, energies = arrays["ANs"], arrays["FEs"]
@@ -153,7 +156,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         allowed = {
             ("numpy.core.multiarray", "_reconstruct"): _empty_array,
             ("numpy._core.multiarray", "_reconstruct"): _empty_array,
-            ("numpy", "ndarray"): np.ndarray,
+            ("numpy", "ndarray"): None,  # an argument of _reconstruct, not to be called
             ("numpy", "dtype"): _numeric_dtype,
         }
         if (module, name) in allowed:
