@@ -476,18 +476,18 @@ def as_column(X: Any) -> list[Any]:
     if not isinstance(X, Iterable) or isinstance(X, Set):
         raise ValueError(f"Expected a sequence of formulas, got {shown(X)}.")
     column = list(X)
+    if not any(isinstance(item, (list, tuple, np.ndarray)) for item in column):
+        return column
     # A nested list is a matrix; NumPy would split mappings, so unwrap by hand.
-    lengths = [len(item) if isinstance(item, (list, tuple)) else 0 for item in column]
-    if min(lengths, default=0) > 0 and max(lengths) > 1:
+    lengths = [
+        len(item) if isinstance(item, (list, tuple)) or np.ndim(item) else 0 for item in column
+    ]
+    if min(lengths) > 0 and max(lengths) > 1:
         raise ValueError(
             "Expected one column of formulas, got rows of several values. "
             "Species per site need a prototype."
         )
-    if max(lengths, default=0):
-        column = [
-            item[0] if length == 1 else item for item, length in zip(column, lengths, strict=True)
-        ]
-    return column
+    return [item[0] if length == 1 else item for item, length in zip(column, lengths, strict=True)]
 
 
 # Kinds of byte; every byte that is none of these sends its formula to parse_formula.

@@ -21,7 +21,7 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_elmodes.autoencoder import ElementAutoencoder, mode_names
-from sklearn_elmodes.elements import ATOMIC_NUMBERS, PROPERTY_TABLES, SYMBOLS, property_table
+from sklearn_elmodes.elements import ATOMIC_NUMBERS, PROPERTY_TABLES, SYMBOLS, property_table, shown
 from sklearn_elmodes.formulas import (
     Compositions,
     RowErrors,
@@ -453,9 +453,11 @@ def learn_modes(
     autoencoder : ElementAutoencoder
         The trained one; that given is left as it is.
     """
-    unknown = [symbol for symbol in table.index if symbol not in ATOMIC_NUMBERS]
-    if unknown:
-        raise ValueError(f"properties must be indexed by element symbol; {unknown[0]!r} is none.")
+    for symbol in table.index:
+        if not isinstance(symbol, str) or symbol not in ATOMIC_NUMBERS:
+            raise ValueError(
+                f"properties must be indexed by element symbol; {shown(symbol)} is none."
+            )
     try:
         values = table.astype(object).where(table.notna(), np.nan).to_numpy(dtype=float)
     except (TypeError, ValueError, OverflowError) as error:
