@@ -314,6 +314,23 @@ def parse_composition(
     return amounts
 
 
+class RowError(ValueError):
+    """A row is at fault.
+
+    Attributes
+    ----------
+    row : int
+        Which one, counted from 0.
+    """
+
+    def __init__(self, row: int, reason: str) -> None:
+        super().__init__(row, reason)
+        self.row = row
+
+    def __str__(self) -> str:
+        return f"Row {self.row}: {self.args[1]}"
+
+
 class RowErrors:
     """Reasons against rows, collected over steps of which each drops the rows it refuses.
 
@@ -339,7 +356,7 @@ def refuse(found: Mapping[int, str], errors: RowErrors | None) -> None:
         return
     if errors is None:
         row = min(found)
-        raise ValueError(f"Row {row}: {found[row]}")
+        raise RowError(row, found[row])
     errors.reasons |= {int(errors.rows[row]): reason for row, reason in found.items()}
     errors.rows = np.delete(errors.rows, list(found))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from functools import partial
 from importlib.resources import files
 from numbers import Integral
@@ -24,6 +24,7 @@ from sklearn_elmodes.autoencoder import ElementAutoencoder, mode_names
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, PROPERTY_TABLES, SYMBOLS, property_table, shown
 from sklearn_elmodes.formulas import (
     Compositions,
+    RowError,
     RowErrors,
     as_column,
     format_composition,
@@ -170,8 +171,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
             element without modes and ``handle_unknown="error"``.
         """
         self._set_modes()
-        X = self._as_read(X, reset=True)
-        self._features(X)
+        self._read_features(X, reset=True)
         return self
 
     def transform(self, X: Any) -> NDArray[Any]:
@@ -187,7 +187,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples, n_features)
         """
         check_is_fitted(self)
-        return self._features(self._as_read(X, reset=False))
+        return self._read_features(X, reset=False)
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit_transform(self, X: Any, y: Any = None) -> NDArray[Any]:
@@ -196,7 +196,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         Parameters and errors are those of ``fit``.
         """
         self._set_modes()
-        return self._features(self._as_read(X, reset=True))
+        return self._read_features(X, reset=True)
 
     def check_rows(self, X: Any) -> tuple[NDArray[np.intp], pd.DataFrame]:
         """Find all rows that ``transform`` would refuse or fill with NaN, in one pass.
@@ -231,8 +231,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         "Cannot read the formula 'Xx': unknown element 'Xx' at position 0."
         """
         check_is_fitted(self)
-        if not hasattr(X, "shape"):
-            X = list(X) if isinstance(X, Iterable) and not isinstance(X, (str, Mapping)) else X
+        X = _sliceable(X)
         single = count_columns(X) == 1
         values = as_column(X) if single else X.to_numpy() if hasattr(X, "to_numpy") else X
         errors = RowErrors(len(values))
@@ -296,6 +295,17 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         by_number = np.full((len(SYMBOLS) + 1, self.modes_.shape[1]), np.nan)
         by_number[[ATOMIC_NUMBERS[symbol] for symbol in symbols]] = modes
         self._modes_by_number = by_number
+
+    def _read_features(self, X: Any, *, reset: bool) -> NDArray[Any]:
+        """Read X and compute its features; the first row at fault is in the error."""
+        X = _sliceable(X)
+        try:
+            return self._features(self._as_read(X, reset=reset))
+        except RowError as error:
+            first = error
+        if first.row:  # a later step may refuse a row before it
+            self._read_features(getattr(X, "iloc", X)[: first.row], reset=False)
+        raise first
 
     def _as_read(
         self, X: Any, *, reset: bool, errors: RowErrors | None = None
@@ -440,6 +450,13 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.requires_fit = True
         return tags
+
+
+def _sliceable(X: Any) -> Any:
+    """Make a list of what can only be iterated over; leave what is no column as it is."""
+    if hasattr(X, "shape") or isinstance(X, (list, str, bytes, Mapping, Set)):
+        return X
+    return list(X) if isinstance(X, Iterable) else X
 
 
 def learn_modes(

@@ -102,7 +102,7 @@ def test_predict_sets_bad_rows_aside(tmp_path):
     paths = ["--input", tmp_path / "in.csv", "-o", tmp_path / "out.csv"]
     result = run(MODEL, *paths)
     assert result.exit_code == 1
-    assert "Row 3: Cannot read the formula 'Xx'" in result.stderr
+    assert "Row 1: Na1 Cl1 does not fit the prototype ABC2D6" in result.stderr
     assert not (tmp_path / "out.csv").exists()
 
     result = run(MODEL, *paths, "--on-error", "skip", "--rejected", tmp_path / "bad.csv")

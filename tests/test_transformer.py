@@ -1,3 +1,4 @@
+import pickle
 import re
 
 import numpy as np
@@ -294,9 +295,11 @@ def test_check_rows_takes_whatever_transform_takes(sites, X, valid):
 
 
 def test_check_rows_refuses_what_is_no_column(sites):
-    for X in (5, None, "NaCl", np.array("NaCl"), {"Na": 1}):
+    for X in (5, None, "NaCl", b"NaCl", np.array("NaCl"), {"Na": 1}, {"NaCl"}):
         with pytest.raises(ValueError, match="Expected"):
             sites.check_rows(X)
+        with pytest.raises(ValueError, match="Expected"):
+            sites.transform(X)
 
 
 def test_check_rows_rejects_what_would_become_nan():
@@ -330,3 +333,20 @@ def test_property_tables_of_other_types():
     autoencoder = ElementAutoencoder(max_iter=3, random_state=0)
     model = ElementalModeTransformer(1, properties=frame, autoencoder=autoencoder)
     assert np.isfinite(model.fit_transform(["NaCl", "KCl"])).all()
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (["K2NaAlF6", "NaCl", "K2NaAlF6", "Xx"], "Row 1: Na1 Cl1 does not fit"),
+        (["K2NaAlF6", "K2NaAlOg6", "NaCl", "Xx"], "Row 1: site D: no modes for the element Og"),
+        (pd.Series(["K2NaAlF6", "NaCl", "Xx"], index=[5, 5, 5]), "Row 1: Na1 Cl1 does not fit"),
+        ((formula for formula in ("NaCl", "K2NaAlF6", "Xx")), "Row 0: Na1 Cl1 does not fit"),
+        ([["Na", "Al", "K", "Xx"], ["Na", "Al", "K"]], "Row 0: site D: .*unknown element 'Xx'"),
+    ],
+)
+def test_the_first_row_at_fault_is_named_whatever_its_fault(sites, X, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        sites.transform(X)
+    assert caught.value.__context__ is None
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
