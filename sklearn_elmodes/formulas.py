@@ -499,7 +499,7 @@ def as_column(X: Any) -> list[Any]:
     lengths = [
         len(item) if isinstance(item, (list, tuple)) or np.ndim(item) else 0 for item in column
     ]
-    if min(lengths) > 0 and max(lengths) > 1:
+    if min(lengths) > 1:
         raise ValueError(
             "Expected one column of formulas, got rows of several values. "
             "Species per site need a prototype."

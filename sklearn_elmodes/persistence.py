@@ -120,10 +120,11 @@ def write_atomically(
     check : callable, default=None
         Gets the path of the new file before it takes its name; may raise.
     """
-    path = Path(path).resolve()
+    path = Path(path)
     if path.exists() and not path.is_file():
         path.write_bytes(content)
         return
+    path = path.resolve()
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with temporary.open("xb") as file:

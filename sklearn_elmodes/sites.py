@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
-from numbers import Integral, Real
+from collections.abc import Callable, Sequence
+from numbers import Integral, Number, Real
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -151,14 +152,13 @@ def factorize_sites(X: Any, errors: RowErrors | None = None) -> tuple[NDArray[np
     try:
         codes = np.fromiter(map(numbers.__getitem__, entries), dtype=np.intp, count=flat.size)
     except TypeError:  # a list or a mapping, which is no species
-        found = {}
-        for row, species in enumerate(X.tolist()):
-            for entry in species:
-                if not isinstance(entry, Hashable):
-                    found[row] = (
-                        f"{shown(entry)} is neither a symbol, nor an atomic number, nor a mixture "
-                        'such as "Na0.5K0.5".'
-                    )
+        found = {
+            row: f"{shown(entry)} is neither a symbol, nor an atomic number, nor a mixture "
+            'such as "Na0.5K0.5".'
+            for row, species in enumerate(X.tolist())
+            for entry in species
+            if not isinstance(entry, (str, Number, NoneType))
+        }
         refuse(found, errors)
         return factorize_sites(np.delete(X, list(found), axis=0), errors)
     return codes.reshape(X.shape), list(numbers)

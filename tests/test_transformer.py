@@ -280,6 +280,8 @@ def test_check_rows_with_a_prototype(sites, X, valid):
         (np.array([["K2NaAlF6"], ["Xx"]]), [0]),
         ((formula for formula in ("Xx", "K2NaAlF6")), [1]),
         ({"a": "K2NaAlF6", "b": "Xx"}.values(), [0]),
+        ([["Na", "Al", "K", "F"], ["Na", (["Al"],), "K", "F"]], [0]),
+        ([["K2NaAlF6"], ["K", "Br"]], [0]),
         (["K2NaAlF6", {"Na": 1e-310}, ["K", "Br"], [], ["K2NaAlF6"]], [0, 1, 4]),
     ],
 )
