@@ -2,9 +2,10 @@ import gzip
 import hashlib
 import http.server
 import json
+import multiprocessing
 import pickle
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,19 @@ def test_two_at_once(server, real_bytes, tmp_path):
     with ThreadPoolExecutor(2) as pool:
         jobs = [pool.submit(fetch_elpasolites, data_home=tmp_path) for _ in range(2)]
         assert all(job.result().target.shape == (10590,) for job in jobs)
+    assert files_in(tmp_path) == [NAME]
+
+
+def fetch_from(url, folder):
+    _elpasolites._URL = url
+    return fetch_elpasolites(data_home=folder).target.shape
+
+
+def test_two_processes_at_once(server, real_bytes, tmp_path):
+    server.content = real_bytes
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        jobs = [pool.submit(fetch_from, _elpasolites._URL, tmp_path) for _ in range(2)]
+        assert [job.result(timeout=120) for job in jobs] == [(10590,)] * 2
     assert files_in(tmp_path) == [NAME]
 
 
