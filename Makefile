@@ -22,10 +22,12 @@ test-oldest test-newest: test-%:
 		--constraint .venv-$*/constraints.txt --editable '.[tests]'
 	.venv-$*/bin/python -m pytest -o filterwarnings=error:::sklearn_elmodes
 
-# Two minutes for each kind of input; what breaks something is left in .fuzz.
+# Seconds for each kind of input; what breaks something is left in .fuzz.
+FUZZ_SECONDS ?= 120
+
 fuzz: $(VENV)/test.stamp
-	for target in formula prototype compositions properties table dataset model_file model_header; do \
-		$(BIN)/python tests/fuzz.py $$target .fuzz/$$target -max_total_time=120 \
+	for target in $$(PYTHONPATH=tests $(BIN)/python -c 'import fuzz_targets; print(*fuzz_targets.TARGETS)'); do \
+		$(BIN)/python tests/fuzz.py $$target .fuzz/$$target -max_total_time=$(FUZZ_SECONDS) \
 			-artifact_prefix=.fuzz/$$target- || exit 1; \
 	done
 

@@ -18,6 +18,7 @@ from sklearn_elmodes import ElementAutoencoder
 from sklearn_elmodes.elements import HERR2019_COLUMNS, property_table
 from sklearn_elmodes.transformer import learn_modes, shipped_modes
 
+KERNELS = {name: f"Laplacian kernel ridge on the {name}" for name in ("modes", "properties")}
 KERNEL_WIDTHS = {"modes": (0.01, 0.02, 0.04), "properties": (0.02, 0.04, 0.08)}
 RIDGES = (1e-4, 1e-3, 1e-2)
 

@@ -4,9 +4,9 @@ All crystals with an element are the test set, all others the training set
 (:class:`LeaveOneElementOut`). In the same run: Laplacian kernel ridge on the
 same modes and on the properties, whose width and ridge are, for each element, the
 best ones for the other 38 (each of them held out from 2,000 crystals), and the
-mean of the training energies. Smooth encoder and unscaled modes, the settings that matter
-here, were chosen by the mean error over twelve of the elements (H, Li, Be, C, N,
-O, F, Ne, P, S, Cl, Tl), each held out from 3,000 crystals.
+mean of the training energies. Smooth encoder and unscaled modes, the settings
+that matter here, were chosen by the mean error over twelve of the elements (H,
+Li, Be, C, N, O, F, Ne, P, S, Cl, Tl), each held out from 3,000 crystals.
 
 Writes ``held_out_elements.json`` with MAE, RMSE, R² and bias (mean of predicted
 minus true) of every element, and ``held_out_elements.png``, the errors of the
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from _common import errors, one_thread, parse_arguments, save_figure, write_results
-from _peers import LaplacianKernelRidge
+from _peers import KERNELS, LaplacianKernelRidge
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.dummy import DummyRegressor
@@ -31,7 +31,6 @@ from sklearn_elmodes.datasets import fetch_elpasolites
 from sklearn_elmodes.inspection import PeriodicTableDisplay
 
 OURS, MEAN = "default pipeline", "mean"
-KERNELS = {name: f"Laplacian kernel ridge on the {name}" for name in ("modes", "properties")}
 KERNEL_ROWS = 2000
 Fold = tuple[str, NDArray[np.intp], NDArray[np.intp]]
 

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 from _common import errors, one_thread, parse_arguments, save_figure, summarise, write_results
-from _peers import LaplacianKernelRidge, magpie_features, paper_recipe
+from _peers import KERNELS, LaplacianKernelRidge, magpie_features, paper_recipe
 from joblib import Parallel, delayed
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.pipeline import make_pipeline
@@ -39,7 +39,6 @@ from sklearn_elmodes.inspection import pyplot
 PAPER = {"mae": 0.0673, "rmse": 0.0990}
 OURS, SINGLE, ONE_HOT = "default pipeline", "single network", "one-hot elements, same network"
 RECIPE, MAGPIE = "paper's recipe, re-run", "random forest on Magpie"
-KERNELS = {name: f"Laplacian kernel ridge on the {name}" for name in ("modes", "properties")}
 SCORES = ("mae", "rmse", "seconds")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from _common import errors, one_thread, parse_arguments, summarise, write_results
-from _peers import LaplacianKernelRidge
+from _peers import KERNELS, LaplacianKernelRidge
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.dummy import DummyRegressor
@@ -57,7 +57,7 @@ def main() -> None:
         X, y, n_folds, settings = X[:300], y[:300], 2, {"max_iter": 3, "n_estimators": 2}
     models = {
         "default pipeline": make_formation_energy_pipeline("ABC2D6", random_state=0, **settings),
-        "Laplacian kernel ridge on the properties": TunedKernelRidge(),
+        KERNELS["properties"]: TunedKernelRidge(),
         "mean of the training data": DummyRegressor(),
     }
     folds = list(KFold(n_folds, shuffle=True, random_state=0).split(X))
@@ -74,7 +74,7 @@ def main() -> None:
         "5,645 crystals": len(y) == 5645,
         "default pipeline at most 0.045 eV/atom": mean["default pipeline"] <= 0.045,
         "default pipeline below kernel ridge": mean["default pipeline"]
-        < mean["Laplacian kernel ridge on the properties"],
+        < mean[KERNELS["properties"]],
     }
     write_results("skipatom_subset", results, claims, arguments)
 

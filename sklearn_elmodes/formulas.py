@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -361,6 +361,27 @@ def refuse(found: Mapping[int, str], errors: RowErrors | None) -> None:
     errors.rows = np.delete(errors.rows, list(found))
 
 
+def readable_rows(
+    rows: Iterable[int],
+    read: Callable[[int], Any],
+    found: dict[int, str],
+    errors: RowErrors | None,
+) -> Iterator[tuple[int, Any]]:
+    """Yield each row with what ``read`` makes of it; reasons against the others go to ``found``.
+
+    Where errors are not collected, the first one ends it.
+    """
+    for row in rows:
+        try:
+            result = read(row)
+        except ValueError as error:
+            found[row] = str(error)
+            if errors is None:
+                return
+        else:
+            yield row, result
+
+
 def parse_formulas(
     X: Any,
     *,
@@ -408,18 +429,15 @@ def parse_formulas(
         slow_numbers: list[int] = []
         slow_amounts: list[float] = []
         found: dict[int, str] = {}
-        for row in np.flatnonzero(~plain).tolist():
-            try:
-                parsed = parse_composition(
-                    column[row],
-                    deuterium_as_hydrogen=deuterium_as_hydrogen,
-                    allow_charge=allow_charge,
-                )
-            except ValueError as error:
-                found[row] = str(error)
-                if errors is None:
-                    break
-                continue
+
+        def read(row: int) -> dict[str, float]:
+            return parse_composition(
+                column[row],
+                deuterium_as_hydrogen=deuterium_as_hydrogen,
+                allow_charge=allow_charge,
+            )
+
+        for row, parsed in readable_rows(np.flatnonzero(~plain).tolist(), read, found, errors):
             slow_rows += [row] * len(parsed)
             slow_numbers += [ATOMIC_NUMBERS[symbol] for symbol in parsed]
             slow_amounts += parsed.values()

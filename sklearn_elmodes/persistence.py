@@ -192,19 +192,18 @@ def load_model(path: str | os.PathLike[str]) -> Pipeline:
     if infinite:
         raise ValueError(f"{path} holds values in {infinite[0]} that are not finite numbers.")
     try:
-        card, versions = _strings([header["card"]])[0], header["versions"]
-        if versions != dict(zip(_strings(versions), _strings(versions.values()), strict=True)):
-            raise ValueError("its versions are not those of packages")
+        card, versions = header["card"], header["versions"]
+        _strings([card, *versions, *versions.values()])
         steps = header["steps"]
         names = _strings([step["name"] for step in steps])
         if not names or len(set(names)) != len(names):
             raise ValueError("its steps are not those of a pipeline")
         own: list[Arrays] = [{} for _ in steps]
-        for key in list(arrays):
+        for key, array in arrays.items():
             number, _, name = key.partition(".")
             if not re.fullmatch("[0-9]{1,6}", number) or int(number) >= len(steps):
                 raise ValueError(f"no step has use for {shown(key)}")
-            own[int(number)][name] = arrays.pop(key)
+            own[int(number)][name] = array
         pipeline = Pipeline(list(zip(names, map(_read_step, steps, own), strict=True)))
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
         raise ValueError(f"{path} does not describe a model: {e!r:.500}") from e

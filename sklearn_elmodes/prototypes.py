@@ -12,7 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, shown
-from sklearn_elmodes.formulas import Compositions, RowErrors, format_composition, refuse
+from sklearn_elmodes.formulas import (
+    Compositions,
+    RowErrors,
+    format_composition,
+    readable_rows,
+    refuse,
+)
 
 # Formula and equivalent sites of structures that are known by name. In rock salt
 # a shift by half a cell exchanges A and B; in elpasolite too, since all C and D
@@ -280,14 +286,10 @@ class Prototype:
             assigned[simple[:, None], sites] = np.take_along_axis(numbers, order, axis=1)
             done[simple] = fits
         found: dict[int, str] = {}
-        for row in np.flatnonzero(~done).tolist():
-            try:
-                elements = self.assign(compositions[row])
-            except ValueError as error:
-                found[row] = str(error)
-                if errors is None:
-                    break
-                continue
+        rest = np.flatnonzero(~done).tolist()
+        for row, elements in readable_rows(
+            rest, lambda row: self.assign(compositions[row]), found, errors
+        ):
             assigned[row] = [ATOMIC_NUMBERS[symbol] for symbol in elements]
         refuse(found, errors)
         return np.delete(assigned, list(found), axis=0) if found else assigned
