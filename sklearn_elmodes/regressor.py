@@ -21,7 +21,6 @@ from sklearn_elmodes.elements import shown
 _MAX_PERMUTATIONS = 24
 _ACTIVATIONS = {"relu", "silu", "tanh"}
 _PREDICT_ROWS = 65_536  # rows whose distinct sites are sought together
-_PREDICT_BATCH = 4_096  # rows that go through the network together
 
 
 class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
@@ -289,23 +288,17 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
 
     def _predict_members(self, X: Any) -> NDArray[np.float64]:
         """Return the prediction of each member, shape (n_estimators, n_samples)."""
-        from sklearn_elmodes.training import predict_members
-
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=(np.float64, np.float32))
-        weight = next(self.net_.module_.parameters())
+        weight = self.net_.module_.last.weight
         with np.errstate(over="ignore"):
             X = X.astype(str(weight.dtype).removeprefix("torch."), copy=False)
         if not np.isfinite(X).all():
             raise ValueError(f"X holds values that are too large for {X.dtype}, the model's type.")
-        parts = [
-            predict_members(
-                self.net_,
-                self._dataset(X[start : start + _PREDICT_ROWS], None, str(weight.device)),
-                _PREDICT_BATCH,
-            )
-            for start in range(0, len(X), _PREDICT_ROWS)
-        ]
+        parts = []
+        for start in range(0, len(X), _PREDICT_ROWS):
+            rows = self._dataset(X[start : start + _PREDICT_ROWS], None, str(weight.device))
+            parts.append(self.net_.module_.predict(rows.site_features, rows.sites).double().cpu())
         members = np.concatenate(parts, axis=1) * self.target_scale_ + self.target_mean_
         if not np.isfinite(members).all():
             row = int(np.argwhere(~np.isfinite(members))[0, 1])

@@ -285,19 +285,8 @@ def restore_net(
         raise ValueError("the weights do not have the shapes that the network needs")
     net = make_net(module, device=device, train_split=None).initialize()
     net.module_.load_state_dict(weights)
+    net.module_.eval()
     return net
-
-
-def predict_members(net: NeuralNet, dataset: SiteDataset, batch_size: int) -> NDArray[np.float64]:
-    """Return the scaled prediction of every member, shape (n_members, n_samples)."""
-    module = net.module_.eval()
-    n_members = module.n_members
-    with torch.inference_mode():
-        order = torch.arange(len(dataset), device=dataset.sites.device)
-        predicted = [
-            module(**dataset.inputs(rows.expand(n_members, -1))) for rows in order.split(batch_size)
-        ]
-    return torch.cat(predicted, dim=1).double().cpu().numpy()
 
 
 def distinct_rows(rows: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
