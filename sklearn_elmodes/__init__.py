@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sklearn_elmodes.pipelines import make_formation_energy_pipeline
     from sklearn_elmodes.prototypes import Prototype
     from sklearn_elmodes.regressor import FormationEnergyRegressor
+    from sklearn_elmodes.screening import screen
     from sklearn_elmodes.transformer import ElementalModeTransformer
 
 __version__ = "0.1.0"
@@ -27,6 +28,7 @@ _MODULES = {
     "load_pretrained": "persistence",
     "make_formation_energy_pipeline": "pipelines",
     "save_model": "persistence",
+    "screen": "screening",
 }
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "load_pretrained",
     "make_formation_energy_pipeline",
     "save_model",
+    "screen",
 ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -165,15 +165,20 @@ class SiteNetwork(nn.Module):
             [self._join(codes, sites[..., order]) for order in self.permutations]
         ).mean(0)
 
+    @property
+    def _first(self) -> nn.Sequential:
+        """The first layer over all sites, and its activation."""
+        return cast(nn.Sequential, self.joint[0])
+
     def _join(self, codes: Tensor, sites: Tensor) -> Tensor:
         n_members, n_rows, n_sites = sites.shape
         index = sites.reshape(n_members, -1, 1).expand(-1, -1, self.site_width)
         rows = codes.gather(1, index).view(n_members, n_rows, n_sites * self.site_width)
-        return self._finish(self.joint[0][0](rows))
+        return self._finish(self._first[0](rows))
 
     def _finish(self, rows: Tensor) -> Tensor:
         """Go on from what the first layer gives before its activation."""
-        rows = self.joint[0][1](rows)
+        rows = self._first[1](rows)
         generator = self._random(rows.device) if self.training else None
         for layer in self.joint[1:]:
             rows = layer(rows, generator) if isinstance(layer, Residual) else layer(rows)
@@ -195,11 +200,8 @@ class SiteNetwork(nn.Module):
         -------
         tensor of shape (n_members, n_rows)
         """
-        n_members, (n_orders, n_sites), n_distinct = (
-            self.n_members,
-            self.permutations.shape,
-            len(site_features),
-        )
+        n_members, n_distinct = self.n_members, len(site_features)
+        n_orders, n_sites = self.permutations.shape
         block_rows = max(1, _BLOCK_ROWS // (n_members * n_orders))
         blocks = []
         if n_sites == 1 or n_distinct > _FEW_SPECIES:
@@ -222,7 +224,7 @@ class SiteNetwork(nn.Module):
 
         The shape is (n_members, n_sites, n_distinct, width).
         """
-        first = self.joint[0][0]
+        first = cast(EnsembleLinear, self._first[0])
         codes = self.encoder(site_features.expand(self.n_members, -1, -1))
         tables = codes[:, None] @ first.weight.unflatten(1, (-1, self.site_width))
         tables[:, 0] += first.bias

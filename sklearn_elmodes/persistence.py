@@ -26,7 +26,7 @@ from sklearn_elmodes.prototypes import Prototype
 from sklearn_elmodes.regressor import FormationEnergyRegressor
 from sklearn_elmodes.transformer import ElementalModeTransformer
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _KEY = "sklearn_elmodes"
 _CHECKSUM = "sha256"
 _MAX_SITES = 1000  # the orders of a million sites would fill the memory
@@ -183,10 +183,10 @@ def load_model(path: str | os.PathLike[str]) -> Pipeline:
     ) as error:
         raise ValueError(f"{path} is no model file, or is damaged: {error!s:.500}") from error
     schema = header.get("schema_version") if isinstance(header, dict) else None
-    if type(schema) is not int or schema != SCHEMA_VERSION:
+    if type(schema) is not int or not 1 <= schema <= SCHEMA_VERSION:
         raise ValueError(
-            f"{path} has schema version {shown(schema)}; this release of sklearn-elmodes reads "
-            f"{SCHEMA_VERSION}. Was it written by a newer one?"
+            f"{path} has schema version {shown(schema)}; this release of sklearn-elmodes reads 1 "
+            f"to {SCHEMA_VERSION}. Was it written by a newer one?"
         )
     infinite = [key for key, array in arrays.items() if not _is_sound(key, array)]
     if infinite:
@@ -194,7 +194,7 @@ def load_model(path: str | os.PathLike[str]) -> Pipeline:
     try:
         card, versions = header["card"], header["versions"]
         _strings([card, *versions, *versions.values()])
-        steps = header["steps"]
+        steps = header["steps"] if schema > 1 else list(map(_from_schema_1, header["steps"]))
         names = _strings([step["name"] for step in steps])
         if not names or len(set(names)) != len(names):
             raise ValueError("its steps are not those of a pipeline")
@@ -278,6 +278,14 @@ def _is_sound(key: str, array: NDArray[Any]) -> bool:
     if key.endswith(".properties"):
         return not bool(np.isinf(array).any())
     return array.dtype.kind == "f" and bool(np.isfinite(array).all())
+
+
+def _from_schema_1(step: State) -> State:
+    """Add what files of the first schema lack: the calibration of the spread."""
+    if step["class"] != "FormationEnergyRegressor":
+        return step
+    parameters = {**step["parameters"], "calibrate_spread": False}
+    return {**step, "parameters": parameters, "spread": [0.0, 1.0]}
 
 
 def _read_step(step: State, arrays: Arrays) -> Any:
@@ -405,6 +413,7 @@ def _write_regressor(step: FormationEnergyRegressor) -> tuple[State, Arrays]:
         "parameters": step.get_params(),
         "dtype": str(next(iter(weights.values())).dtype).removeprefix("torch."),
         "target": [step.target_mean_, step.target_scale_],
+        "spread": [step.spread_floor_, step.spread_scale_],
         "loss_curve": step.loss_curve_,
         "validation_loss_curve": step.validation_loss_curve_,
     }
@@ -421,6 +430,9 @@ def _read_regressor(step: State, arrays: Arrays) -> FormationEnergyRegressor:
     mean, scale = map(float, step["target"])
     if not np.isfinite([mean, scale]).all() or scale <= 0:
         raise ValueError("the target has no finite mean and scale")
+    spread_floor, spread_scale = map(float, step["spread"])
+    if not 0 <= spread_floor < np.inf or not 0 < spread_scale < np.inf:
+        raise ValueError("the spread has no finite floor and scale")
     if {array.dtype.name for array in arrays.values()} != {step["dtype"]}:
         raise ValueError(f"the weights are not of type {step['dtype']}")
     regressor = FormationEnergyRegressor(
@@ -437,6 +449,7 @@ def _read_regressor(step: State, arrays: Arrays) -> FormationEnergyRegressor:
     weights = {name: torch.tensor(array) for name, array in arrays.items()}
     regressor.net_ = restore_net(module, weights)
     regressor.target_mean_, regressor.target_scale_ = mean, scale
+    regressor.spread_floor_, regressor.spread_scale_ = spread_floor, spread_scale
     regressor.loss_curve_ = list(map(float, step["loss_curve"]))
     validation = step["validation_loss_curve"]
     regressor.validation_loss_curve_ = None if validation is None else list(map(float, validation))

@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_elmodes.elements import ATOMIC_NUMBERS, shown
+from sklearn_elmodes.candidates import SiteCandidates
+from sklearn_elmodes.elements import ATOMIC_NUMBERS, atomic_number, shown
 from sklearn_elmodes.formulas import (
     Compositions,
     RowErrors,
     format_composition,
+    parse_formulas,
     readable_rows,
     refuse,
 )
+from sklearn_elmodes.sites import count_columns, factorize_sites, read_species
 
 # Formula and equivalent sites of structures that are known by name. In rock salt
 # a shift by half a cell exchanges A and B; in elpasolite too, since all C and D
@@ -208,6 +211,82 @@ class Prototype:
                 f"in the order {', '.join(self.sites)}, or declare equivalent_sites."
             )
         return found[0]
+
+    def candidates(
+        self,
+        elements: Any,
+        *,
+        distinct: bool = True,
+        exclude: Any = None,
+        oxidation_states: Any = None,
+        constraints: Any = (),
+    ) -> SiteCandidates:
+        """Enumerate the crystals of this structure, each site with an element of its own.
+
+        Parameters
+        ----------
+        elements : iterable of str, or mapping of str to iterable of str
+            Symbols to choose from, for all sites or for each site.
+        distinct : bool, default=True
+            Count crystals once that differ only by an exchange of equivalent sites.
+        exclude : sequence of shape (n_excluded,) or (n_excluded, n_sites), default=None
+            Crystals to leave out, such as those that are known: formulas, or
+            symbols or atomic numbers on the sites.
+        oxidation_states : "common" or mapping of str to sequence of numbers, default=None
+            Keep the crystals whose charges can add up to zero, with one oxidation
+            state for each element: the common ones, as pymatgen lists them, or
+            your own by symbol. An element without any is never balanced.
+        constraints : callable or sequence of callables, default=()
+            Each gets a DataFrame with a column of symbols for every site and
+            returns one bool for each row, True for what is kept.
+
+        Returns
+        -------
+        SiteCandidates
+            A sized, sliceable space; see :class:`~sklearn_elmodes.candidates.Candidates`.
+
+        Raises
+        ------
+        ValueError
+            If an element is unknown, a site lacks elements, or a row of
+            ``exclude`` cannot be read.
+
+        Examples
+        --------
+        >>> from sklearn_elmodes import Prototype
+        >>> space = Prototype("ABC2D6").candidates(["Na", "K", "Al", "F", "Cl"])
+        >>> len(space), space[0]
+        (60, ('F', 'Na', 'Al', 'Cl'))
+        >>> halides = Prototype("ABC2D6").candidates(
+        ...     {"A": ["Na"], "B": ["Al", "Ga"], "C": ["K", "Rb"], "D": ["F", "Cl"]},
+        ...     exclude=["K2NaAlF6"], constraints=lambda sites: sites["C"] != "Rb")
+        >>> list(halides)
+        [('Na', 'Al', 'K', 'Cl'), ('Na', 'Ga', 'K', 'F'), ('Na', 'Ga', 'K', 'Cl')]
+        """
+        return SiteCandidates(
+            self.sites,
+            self.multiplicities,
+            self.equivalent_site_indices if distinct else (),
+            elements,
+            exclude=None if exclude is None else self._read_crystals(exclude),
+            oxidation_states=oxidation_states,
+            constraints=constraints,
+        )
+
+    def _read_crystals(self, X: Any) -> NDArray[np.intp]:
+        """Read formulas or elements per site as atomic numbers, shape (n_samples, n_sites)."""
+        if count_columns(X) == 1 and self.n_sites > 1:
+            return self.assign_all(parse_formulas(X))
+        sites, species = factorize_sites(X)
+        if sites.shape[1] != self.n_sites:
+            raise ValueError(
+                f"The crystals have {sites.shape[1]} columns; {self.formula} has the "
+                f"{self.n_sites} sites {', '.join(self.sites)}."
+            )
+        numbers = np.zeros(len(species), dtype=np.intp)
+        for index, z in read_species(sites, species, atomic_number, self.sites).items():
+            numbers[index] = z
+        return numbers[sites]
 
     def _assignments(self, left: dict[str, int]) -> Iterator[tuple[str, ...]]:
         """Yield the assignments that differ by more than equivalent sites."""

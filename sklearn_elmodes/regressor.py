@@ -71,8 +71,14 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
     early_stopping : bool, default=False
         Hold out a part of the data, stop when its error no longer falls and
         keep the best weights.
+    calibrate_spread : bool, default=False
+        Scale the spread of ``predict(X, return_std=True)`` to the errors on rows
+        held out, so that it can be read as a standard deviation; the bare spread
+        of an ensemble is too small. Unless early stopping holds out rows anyway,
+        this trains a second time: once without the rows held out, to learn the
+        scale, then on all rows.
     validation_fraction : float, default=0.1
-        Share of the rows held out by early stopping.
+        Share of the rows held out by early stopping and calibration.
     n_iter_no_change : int, default=20
         Passes without improvement before early stopping ends the training.
     tol : float, default=1e-4
@@ -103,6 +109,24 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         None without early stopping.
     target_mean_, target_scale_ : float
         What the target was centred and divided by.
+    spread_floor_, spread_scale_ : float
+        The spread s over the members is reported as
+        sqrt(spread_floor_² + (spread_scale_ · s)²), with the floor in units of y;
+        0 and 1 without calibration.
+
+    Notes
+    -----
+    The two numbers of the calibrated spread maximise the likelihood of the errors
+    on the rows held out, as if these were Gaussian [1]_ [2]_. For intervals with a
+    guaranteed coverage use conformal prediction, for instance with MAPIE.
+
+    References
+    ----------
+    .. [1] F. Musil, M. J. Willatt, M. A. Langovoy, M. Ceriotti, "Fast and accurate
+       uncertainty estimation in chemical machine learning", J. Chem. Theory
+       Comput. 15, 906 (2019).
+    .. [2] G. Palmer et al., "Calibration after bootstrap for accurate uncertainty
+       quantification in regression models", npj Comput. Mater. 8, 115 (2022).
 
     See Also
     --------
@@ -138,6 +162,7 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
+        "calibrate_spread": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -162,6 +187,7 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         batch_size: int = 256,
         max_iter: int = 150,
         early_stopping: bool = False,
+        calibrate_spread: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 20,
         tol: float = 1e-4,
@@ -182,6 +208,7 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.early_stopping = early_stopping
+        self.calibrate_spread = calibrate_spread
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
@@ -207,14 +234,14 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the columns of X do not divide into ``n_sites``, or training
-            diverges.
+            If the columns of X do not divide into ``n_sites``, a single network is
+            to be calibrated, or training diverges.
         """
-        from sklearn_elmodes.training import train
-
         X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), y_numeric=True)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         module = self._module_arguments(X.shape[1], X.dtype.name, seed)
+        if self.calibrate_spread and self.n_estimators == 1:
+            raise ValueError("calibrate_spread needs n_estimators of at least 2.")
         y = y.astype(np.float64)
         if not np.isfinite(y).all():  # None in an array of objects is NaN only now
             row = int(np.flatnonzero(~np.isfinite(y))[0])
@@ -227,16 +254,45 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
             raise ValueError(f"The target is too large to scale: its largest value is {y.max()}.")
         y = (y - self.target_mean_) / self.target_scale_
 
-        device = self._resolve_device()
-        validation = None
-        if self.early_stopping:
-            X, X_held_out, y, y_held_out = train_test_split(
+        held_out: Any = None
+        if self.early_stopping or self.calibrate_spread:
+            X_part, X_held_out, y_part, y_held_out = train_test_split(
                 X, y, test_size=self.validation_fraction, random_state=seed
             )
-            validation = self._dataset(X_held_out, y_held_out, device)
-        trained = train(
+            held_out = X_held_out, y_held_out
+        self.spread_floor_, self.spread_scale_ = 0.0, 1.0
+        if self.early_stopping:
+            trained = self._train(X_part, y_part, module, held_out)
+        else:
+            if self.calibrate_spread:
+                self.net_ = self._train(X_part, y_part, module).net
+                self._calibrate(*held_out)
+            trained = self._train(X, y, module)
+        self.net_ = trained.net
+        self.loss_curve_ = [loss * self.target_scale_ for loss in trained.losses]
+        self.validation_loss_curve_ = (
+            [loss * self.target_scale_ for loss in trained.validation_losses]
+            if self.early_stopping
+            else None
+        )
+        self.n_iter_ = len(self.loss_curve_)
+        if self.early_stopping and self.calibrate_spread:
+            self._calibrate(*held_out)
+        return self
+
+    def _train(
+        self,
+        X: NDArray[Any],
+        y: NDArray[np.float64],
+        module: dict[str, Any],
+        held_out: tuple[NDArray[Any], NDArray[np.float64]] | None = None,
+    ) -> Any:
+        from sklearn_elmodes.training import train
+
+        device = self._resolve_device()
+        return train(
             self._dataset(X, y, device),
-            validation,
+            None if held_out is None else self._dataset(*held_out, device),
             module=module,
             alpha=self.alpha,
             learning_rate_init=self.learning_rate_init,
@@ -247,15 +303,12 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
             verbose=self.verbose,
             target_scale=self.target_scale_,
         )
-        self.net_ = trained.net
-        self.loss_curve_ = [loss * self.target_scale_ for loss in trained.losses]
-        self.validation_loss_curve_ = (
-            [loss * self.target_scale_ for loss in trained.validation_losses]
-            if self.early_stopping
-            else None
-        )
-        self.n_iter_ = len(self.loss_curve_)
-        return self
+
+    def _calibrate(self, X: NDArray[Any], y: NDArray[np.float64]) -> None:
+        """Fit the spread to the errors on rows that the network has not seen; y is scaled."""
+        members = self._members(X)
+        error = y * self.target_scale_ + self.target_mean_ - members.mean(axis=0)
+        self.spread_floor_, self.spread_scale_ = _fit_spread(error, members.std(axis=0, ddof=1))
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Predict the target, as the mean over the ensemble.
@@ -264,8 +317,9 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_samples, n_sites * n_site_features)
         return_std : bool, default=False
-            Also return the standard deviation over the members. It grows where
-            they disagree; it is no calibrated error bar.
+            Also return the standard deviation over the members, which grows where
+            they disagree. It is too small for an error bar unless the regressor was
+            fitted with ``calibrate_spread=True``.
 
         Returns
         -------
@@ -284,12 +338,15 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
             return members.mean(axis=0)
         if len(members) == 1:
             raise ValueError("return_std needs n_estimators of at least 2; one network has none.")
-        return members.mean(axis=0), members.std(axis=0, ddof=1)
+        spread = members.std(axis=0, ddof=1)
+        return members.mean(axis=0), np.hypot(self.spread_floor_, self.spread_scale_ * spread)
 
     def _predict_members(self, X: Any) -> NDArray[np.float64]:
         """Return the prediction of each member, shape (n_estimators, n_samples)."""
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=(np.float64, np.float32))
+        return self._members(validate_data(self, X, reset=False, dtype=(np.float64, np.float32)))
+
+    def _members(self, X: NDArray[Any]) -> NDArray[np.float64]:
         weight = self.net_.module_.last.weight
         with np.errstate(over="ignore"):
             X = X.astype(str(weight.dtype).removeprefix("torch."), copy=False)
@@ -331,7 +388,7 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
             "activation": self.activation,
             "encoder_activation": self.encoder_activation,
             "dropout": self.dropout,
-            "permutations": _site_permutations(
+            "permutations": site_permutations(
                 self.n_sites, _site_groups(self.n_sites, self.equivalent_sites)
             ),
             "dtype": getattr(torch, dtype),
@@ -344,6 +401,25 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         if self.device == "auto":
             return "cuda" if torch.cuda.is_available() else "cpu"
         return self.device
+
+
+def _fit_spread(error: NDArray[np.float64], spread: NDArray[np.float64]) -> tuple[float, float]:
+    """Find floor and scale with which errors are most likely Gaussian of that spread."""
+    from scipy.optimize import minimize
+
+    unit = float(np.sqrt(np.mean(error**2)))
+    if not unit or not spread.any():
+        return unit, 1.0
+
+    def surprise(logarithms: NDArray[np.float64]) -> float:
+        floor, scale = np.exp(logarithms)
+        deviation = np.hypot(floor, scale * spread / unit)
+        return float(np.mean(0.5 * (error / unit / deviation) ** 2 + np.log(deviation)))
+
+    start = np.log([0.5, unit / np.sqrt(np.mean(spread**2))])
+    bounds = [(np.log(1e-3), np.log(1e3)), (start[1] - 7, start[1] + 7)]
+    floor, scale = np.exp(minimize(surprise, start, bounds=bounds).x)
+    return float(floor * unit), float(scale)
 
 
 def _site_groups(n_sites: int, equivalent_sites: Any) -> list[list[int]]:
@@ -363,7 +439,7 @@ def _site_groups(n_sites: int, equivalent_sites: Any) -> list[list[int]]:
     return [sorted(int(site) for site in group) for group in groups]
 
 
-def _site_permutations(n_sites: int, groups: list[list[int]]) -> list[tuple[int, ...]]:
+def site_permutations(n_sites: int, groups: list[list[int]]) -> list[tuple[int, ...]]:
     """List the orders of the sites that equivalent sites allow, identity first."""
     groups = [group for group in groups if len(group) > 1]
     if (

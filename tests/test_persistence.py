@@ -145,7 +145,7 @@ def gap(header, arrays):
 
 
 def newer(header, arrays):
-    header["schema_version"] = 2
+    header["schema_version"] = 3
 
 
 def other_class(header, arrays):
@@ -267,7 +267,7 @@ def integer_weights(header, arrays):
         (wrong_shape, "do not have the shapes"),
         (huge_layer, "do not have the shapes"),
         (gap, "not finite"),
-        (newer, "schema version 2"),
+        (newer, "schema version 3"),
         (other_class, "does not describe a model"),
         (unknown_parameter, "does not describe a model"),
         (missing_parameter, "other parameters: .'encoder_activation'"),

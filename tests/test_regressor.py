@@ -10,7 +10,7 @@ from sklearn.model_selection import train_test_split
 from skorch import NeuralNet
 
 from sklearn_elmodes import FormationEnergyRegressor, make_formation_energy_pipeline
-from sklearn_elmodes.regressor import _site_groups, _site_permutations
+from sklearn_elmodes.regressor import _site_groups, site_permutations
 from sklearn_elmodes.training import SiteDataset, distinct_rows
 
 SMALL = {
@@ -218,9 +218,9 @@ def test_wrong_settings(crystals, parameters, message):
 
 
 def test_permutations():
-    assert _site_permutations(4, [[0, 1]]) == [(0, 1, 2, 3), (1, 0, 2, 3)]
-    assert _site_permutations(2, _site_groups(2, None)) == [(0, 1)]
-    assert len(_site_permutations(6, _site_groups(6, [(4, 2, 0), (1, 3)]))) == 12
+    assert site_permutations(4, [[0, 1]]) == [(0, 1, 2, 3), (1, 0, 2, 3)]
+    assert site_permutations(2, _site_groups(2, None)) == [(0, 1)]
+    assert len(site_permutations(6, _site_groups(6, [(4, 2, 0), (1, 3)]))) == 12
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,595 @@
+"""Spaces of candidates: counted, sliced and cut into shards, never held as a list."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from functools import cached_property
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, atomic_number, property_table, shown
+from sklearn_elmodes.formulas import parse_formulas
+
+Constraint = Callable[[Any], Any]
+
+_BLOCK = 2**16  # candidates that are looked at together
+_MAX_SIZE = 2**62  # positions stay within 64 bits
+_MAX_FILTERED = 2**36  # one bit for each candidate before the filters: 8 GiB
+_SYMBOLS = np.array(["", *SYMBOLS])
+
+
+class Candidates(ABC):
+    """A space of candidates that behaves like a sequence, and is none.
+
+    ``len(space)`` counts, ``space[i]`` is one candidate, ``space[start:stop]``
+    an array of them in the form that :class:`ElementalModeTransformer` takes,
+    and ``space.shard(i, n)`` the i-th of n parts. Candidates are worked out from
+    their position when they are asked for.
+
+    Filters (constraints, oxidation states, exclusions) are applied to the whole
+    space on first use, and cost one bit of memory for each candidate before
+    them.
+    """
+
+    _size: int  # before the filters
+    _constraints: tuple[Constraint, ...] = ()
+    _states: dict[int, list[Fraction]] | None = None
+
+    @abstractmethod
+    def _read(self, ranks: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return atomic numbers and amounts of unfiltered candidates.
+
+        Both have a column for each site or element; a candidate of fewer
+        elements is filled up with zeros.
+        """
+
+    @abstractmethod
+    def _write(self, numbers: NDArray[np.intp], amounts: NDArray[np.intp]) -> NDArray[Any]:
+        """Return candidates in the form that the transformer takes."""
+
+    @abstractmethod
+    def _frame(self, numbers: NDArray[np.intp], amounts: NDArray[np.intp]) -> Any:
+        """Return candidates as constraints see them."""
+
+    def _is_filtered(self) -> bool:
+        return bool(self._constraints) or self._states is not None
+
+    def _keeps(
+        self, ranks: NDArray[np.int64], numbers: NDArray[np.intp], amounts: NDArray[np.intp]
+    ) -> NDArray[np.bool_]:
+        """Tell which unfiltered candidates pass the filters."""
+        kept = np.ones(len(ranks), dtype=bool)
+        if self._states is not None:
+            kept[:] = _charge_balanced(numbers, amounts, self._states)
+        for constraint in self._constraints:
+            rows = np.flatnonzero(kept)
+            if not len(rows):
+                break
+            passed = np.asarray(constraint(self._frame(numbers[rows], amounts[rows])))
+            if passed.dtype != bool or passed.shape != rows.shape:
+                raise ValueError(
+                    f"A constraint must return one bool for each of {len(rows)} candidates; "
+                    f"{shown(constraint)} returned {passed.dtype} of shape {passed.shape}."
+                )
+            kept[rows] = passed
+        return kept
+
+    @cached_property
+    def _kept(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Bits of the candidates that pass, and how many do before each block."""
+        if self._size > _MAX_FILTERED:
+            raise ValueError(
+                f"The space has {self._size:.3g} candidates before its filters; at most "
+                f"{_MAX_FILTERED:.3g} can be filtered. Choose fewer elements or sites."
+            )
+        bits = np.zeros(-(-self._size // 8), dtype=np.uint8)
+        counts = [0]
+        for start in range(0, self._size, _BLOCK):
+            ranks = np.arange(start, min(start + _BLOCK, self._size))
+            kept = self._keeps(ranks, *self._read(ranks))
+            bits[start // 8 : start // 8 + -(-len(ranks) // 8)] = np.packbits(kept)
+            counts.append(int(kept.sum()))
+        return bits, np.cumsum(counts)
+
+    def _rank(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Find where candidates stand before the filters."""
+        if not self._is_filtered():
+            return positions
+        bits, before = self._kept
+        blocks = np.searchsorted(before, positions, side="right") - 1
+        ranks = np.empty_like(positions)
+        for block in np.unique(blocks).tolist():
+            here = blocks == block
+            start = block * _BLOCK // 8
+            kept = np.flatnonzero(np.unpackbits(bits[start : start + _BLOCK // 8]))
+            ranks[here] = block * _BLOCK + kept[positions[here] - before[block]]
+        return ranks
+
+    def __len__(self) -> int:
+        return int(self._kept[1][-1]) if self._is_filtered() else self._size
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice):
+            positions = np.arange(*key.indices(len(self)))
+        elif isinstance(key, Integral):
+            positions = np.array([range(len(self))[int(key)]])
+        else:
+            raise TypeError(f"Candidates are chosen by an integer or a slice, not {shown(key)}.")
+        rows = self._write(*self._read(self._rank(positions)))
+        if isinstance(key, slice):
+            return rows
+        return tuple(rows[0].tolist()) if rows.ndim == 2 else str(rows[0])
+
+    def __iter__(self) -> Iterator[Any]:
+        for start in range(0, len(self), _BLOCK):
+            rows = self[start : start + _BLOCK].tolist()
+            yield from map(tuple, rows) if rows and isinstance(rows[0], list) else rows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array of all candidates."""
+        return len(self), *self._write(*self._read(np.zeros(0, dtype=np.int64))).shape[1:]
+
+    def to_numpy(self) -> NDArray[Any]:
+        """Return all candidates as one array."""
+        return np.asarray(self[:])
+
+    def shard(self, number: int, n_shards: int) -> CandidatesShard:
+        """Return one of ``n_shards`` parts of nearly equal size, counted from 0.
+
+        Raises
+        ------
+        ValueError
+            If there is no such part.
+        """
+        if not 0 <= number < n_shards:
+            raise ValueError(f"There is no shard {number} of {n_shards}: they count from 0.")
+        return CandidatesShard(
+            self, number * len(self) // n_shards, (number + 1) * len(self) // n_shards
+        )
+
+
+class CandidatesShard:
+    """The candidates of a space from ``start`` up to ``stop``, used like the space itself."""
+
+    def __init__(self, space: Candidates, start: int, stop: int) -> None:
+        self.space = space
+        self.start = start
+        self.stop = stop
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __getitem__(self, key: Any) -> Any:
+        positions = range(self.start, self.stop)[key]
+        if isinstance(positions, range):
+            stop = None if positions.stop < 0 else positions.stop
+            return self.space[positions.start : stop : positions.step]
+        return self.space[positions]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array of all candidates."""
+        return len(self), *self.space.shape[1:]
+
+    def to_numpy(self) -> NDArray[Any]:
+        """Return all candidates as one array."""
+        return np.asarray(self[:])
+
+
+class SiteCandidates(Candidates):
+    """All ways to put elements on the sites of a structure.
+
+    :meth:`Prototype.candidates` makes these.
+
+    Parameters
+    ----------
+    sites : sequence of str
+    multiplicities : sequence of int
+    groups : sequence of sequences of int
+        Sites, as indices, whose exchange leaves the crystal as it is, and is
+        counted once.
+    elements : iterable of str, or mapping of str to iterable of str
+        For all sites, or for each.
+    exclude : ndarray of shape (n_excluded, n_sites) or None
+        Atomic numbers of crystals to leave out.
+    oxidation_states, constraints
+        As in :meth:`Prototype.candidates`.
+    """
+
+    def __init__(
+        self,
+        sites: Sequence[str],
+        multiplicities: Sequence[int],
+        groups: Sequence[Sequence[int]],
+        elements: Any,
+        *,
+        exclude: NDArray[np.intp] | None = None,
+        oxidation_states: Any = None,
+        constraints: Any = (),
+    ) -> None:
+        self.sites = tuple(sites)
+        self._multiplicities = np.array(multiplicities)
+        self._groups = [list(group) for group in groups if len(group) > 1]
+        if isinstance(elements, Mapping):
+            if set(elements) != set(sites):
+                raise ValueError(
+                    f"elements has the sites {shown(list(elements))}; it needs {', '.join(sites)}."
+                )
+            self._choices = [_atomic_numbers(elements[site], site) for site in sites]
+        else:
+            self._choices = [_atomic_numbers(elements)] * len(self.sites)
+        self.elements = tuple(
+            SYMBOLS[z - 1] for z in np.unique(np.concatenate(self._choices)).tolist()
+        )
+        # With the same elements on all sites every candidate is reached by counting;
+        # otherwise those that repeat an element are filtered out.
+        self._counted = all(np.array_equal(c, self._choices[0]) for c in self._choices)
+        if self._counted:
+            grouped = {site for group in self._groups for site in group}
+            self._blocks = self._groups + [[s] for s in range(len(sites)) if s not in grouped]
+            left, self._options = len(self._choices[0]), []
+            for block in self._blocks:
+                self._options.append(math.comb(left, len(block)))
+                left = max(left - len(block), 0)
+        else:
+            self._options = [len(choice) for choice in self._choices]
+            self._check_groups()
+        self._size = _checked_size(math.prod(self._options))
+        self._excluded = None if exclude is None else np.unique(self._keys(exclude))
+        self._states = _oxidation_states(oxidation_states, self.elements)
+        self._constraints = _as_constraints(constraints)
+
+    def _check_groups(self) -> None:
+        """Refuse lists with which pairwise exchanges do not find all duplicates."""
+        for group in self._groups:
+            lists = [set(self._choices[site].tolist()) for site in group]
+            alike = all(a == b or not a & b for a, b in itertools.combinations(lists, 2))
+            if len(group) > 2 and not alike:
+                raise ValueError(
+                    f"The sites {', '.join(self.sites[site] for site in group)} are equivalent: "
+                    "any two of them need the same elements, or none in common."
+                )
+
+    def _is_filtered(self) -> bool:
+        return super()._is_filtered() or not self._counted or self._excluded is not None
+
+    def _read(self, ranks: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        numbers = np.empty((len(ranks), len(self.sites)), dtype=np.intp)
+        amounts = np.broadcast_to(self._multiplicities, numbers.shape)
+        digits = _digits(ranks, self._options)
+        if not self._counted:
+            for site, (digit, choice) in enumerate(zip(digits, self._choices, strict=True)):
+                numbers[:, site] = choice[digit]
+            return numbers, amounts
+        used = np.empty((len(ranks), 0), dtype=np.intp)
+        for block, digit in zip(self._blocks, digits, strict=True):
+            chosen = _combinations(digit, len(block), len(self._choices[0]))
+            for taken in used.T:  # in increasing order, so that each is skipped once
+                chosen += chosen >= taken[:, None]
+            numbers[:, block] = self._choices[0][chosen]
+            used = np.sort(np.hstack([used, chosen]), axis=1)
+        return numbers, amounts
+
+    def _keeps(
+        self, ranks: NDArray[np.int64], numbers: NDArray[np.intp], amounts: NDArray[np.intp]
+    ) -> NDArray[np.bool_]:
+        kept = np.ones(len(ranks), dtype=bool)
+        if not self._counted:
+            for first, second in itertools.combinations(range(len(self.sites)), 2):
+                kept &= numbers[:, first] != numbers[:, second]
+            for group in self._groups:
+                for first, second in itertools.combinations(group, 2):
+                    exchanged = np.isin(numbers[:, first], self._choices[second]) & np.isin(
+                        numbers[:, second], self._choices[first]
+                    )
+                    kept &= ~(exchanged & (numbers[:, first] > numbers[:, second]))
+        if self._excluded is not None:
+            kept &= ~np.isin(self._keys(numbers), self._excluded)
+        rows = np.flatnonzero(kept)
+        kept[rows] = super()._keeps(ranks[rows], numbers[rows], amounts[rows])
+        return kept
+
+    def _keys(self, numbers: NDArray[np.intp]) -> NDArray[np.bytes_]:
+        """Return one string of bytes for each crystal, the same for the same crystal."""
+        numbers = numbers.copy()
+        for group in self._groups:
+            numbers[:, group] = np.sort(numbers[:, group], axis=1)
+        return numbers.astype(np.uint8).view(f"S{len(self.sites)}")[:, 0]
+
+    def _write(self, numbers: NDArray[np.intp], amounts: NDArray[np.intp]) -> NDArray[Any]:
+        return _SYMBOLS[numbers]
+
+    def _frame(self, numbers: NDArray[np.intp], amounts: NDArray[np.intp]) -> Any:
+        import pandas as pd
+
+        return pd.DataFrame(_SYMBOLS.astype(object)[numbers], columns=self.sites, dtype=object)
+
+
+class FormulaCandidates(Candidates):
+    """All formulas of some elements with amounts in a range.
+
+    Each composition occurs once, in its smallest formula: ``NaCl``, and not
+    ``Na2Cl2``. Elements are written in order of electronegativity.
+
+    Parameters
+    ----------
+    elements : iterable of str
+        Symbols to choose from.
+    n_elements : int or sequence of int, default=(2, 3)
+        How many elements a formula has.
+    amounts : sequence of int, default=range(1, 7)
+        What the amount of an element may be.
+    max_atoms : int, default=None
+        Largest number of atoms in a formula unit; None for any.
+    oxidation_states : "common" or mapping of str to sequence of numbers, default=None
+        Keep the formulas whose charges can add up to zero, with one oxidation
+        state for each element: the common ones, as pymatgen lists them, or your
+        own by symbol. An element without any is never balanced.
+    exclude : sequence of formulas, default=None
+        Compositions to leave out, such as those that are known.
+    constraints : callable or sequence of callables, default=()
+        Each gets a DataFrame with a column of amounts for every element and
+        returns one bool for each row, True for what is kept.
+
+    Raises
+    ------
+    ValueError
+        If an element is unknown, or a parameter out of range.
+
+    See Also
+    --------
+    Prototype.candidates : Crystals of one structure.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes.candidates import FormulaCandidates
+    >>> space = FormulaCandidates(["Li", "Fe", "O"], n_elements=(2, 3), amounts=range(1, 5))
+    >>> len(space), space[0], space[-1]
+    (88, 'LiFe', 'Li4Fe4O3')
+    >>> oxides = FormulaCandidates(["Li", "Fe", "O"], amounts=range(1, 5),
+    ...                            oxidation_states={"Li": [1], "Fe": [2, 3], "O": [-2]})
+    >>> list(oxides)
+    ['Li2O', 'FeO', 'Fe2O3', 'LiFeO2', 'Li2FeO2', 'Li2Fe2O3', 'Li2Fe3O4', 'Li3FeO3', 'Li4FeO3']
+    """
+
+    def __init__(
+        self,
+        elements: Iterable[str],
+        *,
+        n_elements: int | Sequence[int] = (2, 3),
+        amounts: Sequence[int] = range(1, 7),
+        max_atoms: int | None = None,
+        oxidation_states: Any = None,
+        exclude: Any = None,
+        constraints: Any = (),
+    ) -> None:
+        numbers = _atomic_numbers(elements)
+        table = property_table("extended")["electronegativity_pauling"].reindex(SYMBOLS)
+        electronegativity = table.fillna(np.inf).to_numpy()[numbers - 1]
+        self._choices = numbers[np.argsort(electronegativity, kind="stable")]
+        self.elements = tuple(SYMBOLS[z - 1] for z in self._choices.tolist())
+        counts = _integers("n_elements", n_elements, 1, len(numbers))
+        allowed = _integers("amounts", amounts, 1, 999)
+        if max_atoms is not None and (not isinstance(max_atoms, Integral) or max_atoms < 1):
+            raise ValueError(f"max_atoms={shown(max_atoms)} must be a positive integer or None.")
+        if len(allowed) ** max(counts) > 10**7:
+            raise ValueError(
+                f"{len(allowed)} amounts for each of {max(counts)} elements are too many to list."
+            )
+        # For each number of elements, the rows of amounts, and what they count for.
+        self._amounts = {count: _ratios(allowed, count, max_atoms) for count in counts}
+        sizes = [math.comb(len(numbers), n) * len(rows) for n, rows in self._amounts.items()]
+        self._size = _checked_size(sum(sizes))
+        self._starts = np.cumsum([0, *sizes])
+        self._excluded = None if exclude is None else self._ranks_of(exclude)
+        self._states = _oxidation_states(oxidation_states, self.elements)
+        self._constraints = _as_constraints(constraints)
+
+    def _ranks_of(self, formulas: Any) -> NDArray[np.int64]:
+        """Find compositions in the space; those outside it are passed over."""
+        places = {z: place for place, z in enumerate(self._choices.tolist())}
+        known = {
+            count: {_primitive(row): number for number, row in enumerate(rows.tolist())}
+            for count, rows in self._amounts.items()
+        }
+        ranks = []
+        compositions = parse_formulas(formulas)
+        for row in range(len(compositions)):
+            found = {places.get(ATOMIC_NUMBERS[s], -1): a for s, a in compositions[row].items()}
+            chosen = sorted(found)
+            if chosen[0] < 0 or len(chosen) not in known:
+                continue
+            number = known[len(chosen)].get(_primitive([found[place] for place in chosen]))
+            if number is not None:
+                start = self._starts[list(known).index(len(chosen))]
+                combination = sum(math.comb(place, k) for k, place in enumerate(chosen, start=1))
+                ranks.append(start + combination * len(known[len(chosen)]) + number)
+        return np.unique(np.array(ranks, dtype=np.int64))
+
+    def _is_filtered(self) -> bool:
+        return super()._is_filtered() or self._excluded is not None
+
+    def _read(self, ranks: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        width = max(self._amounts)
+        numbers = np.zeros((len(ranks), width), dtype=np.intp)
+        amounts = np.zeros((len(ranks), width), dtype=np.intp)
+        kinds = np.searchsorted(self._starts, ranks, side="right") - 1
+        for kind, (count, rows) in enumerate(self._amounts.items()):
+            here = np.flatnonzero(kinds == kind)
+            combination, number = np.divmod(ranks[here] - self._starts[kind], len(rows))
+            chosen = _combinations(combination, count, len(self._choices))
+            numbers[here, :count] = self._choices[chosen]
+            amounts[here, :count] = rows[number]
+        return numbers, amounts
+
+    def _keeps(
+        self, ranks: NDArray[np.int64], numbers: NDArray[np.intp], amounts: NDArray[np.intp]
+    ) -> NDArray[np.bool_]:
+        kept = super()._keeps(ranks, numbers, amounts)
+        return kept if self._excluded is None else kept & ~np.isin(ranks, self._excluded)
+
+    def _write(self, numbers: NDArray[np.intp], amounts: NDArray[np.intp]) -> NDArray[Any]:
+        written = np.array(["", "", *map(str, range(2, amounts.max(initial=1) + 1))])
+        formulas = np.full(len(numbers), "", dtype="U1")
+        for z, amount in zip(numbers.T, amounts.T, strict=True):
+            formulas = np.char.add(formulas, np.char.add(_SYMBOLS[z], written[amount]))
+        return formulas
+
+    def _frame(self, numbers: NDArray[np.intp], amounts: NDArray[np.intp]) -> Any:
+        import pandas as pd
+
+        columns = np.zeros(len(SYMBOLS) + 1, dtype=np.intp)
+        columns[self._choices] = np.arange(len(self._choices))
+        table = np.zeros((len(numbers), len(self._choices)), dtype=np.intp)
+        rows, places = np.nonzero(amounts)
+        table[rows, columns[numbers[rows, places]]] = amounts[rows, places]
+        return pd.DataFrame(table, columns=self.elements)
+
+
+def _atomic_numbers(elements: Any, site: str = "") -> NDArray[np.intp]:
+    """Read a list of elements, in order of atomic number."""
+    where = f" for the site {site}" if site else ""
+    if isinstance(elements, str) or not isinstance(elements, Iterable):
+        raise ValueError(
+            f"elements{where} must be a list of symbols, got {shown(elements)}: ['Li', 'Na']."
+        )
+    try:
+        numbers = [atomic_number(element) for element in elements]
+    except ValueError as error:
+        raise ValueError(f"elements{where}: {error}.") from None
+    if not numbers:
+        raise ValueError(f"elements{where} is empty.")
+    return np.unique(numbers)
+
+
+def _integers(name: str, values: Any, lowest: int, highest: int) -> list[int]:
+    """Read one integer or several, in increasing order."""
+    listed = [values] if isinstance(values, Integral) else values
+    listed = list(listed) if isinstance(listed, Iterable) else []
+    usable = all(isinstance(v, Integral) and lowest <= int(v) <= highest for v in listed)
+    if not listed or not usable:
+        raise ValueError(f"{name}={shown(values)} must be integers between {lowest} and {highest}.")
+    return sorted({int(value) for value in listed})
+
+
+def _as_constraints(constraints: Any) -> tuple[Constraint, ...]:
+    listed = (constraints,) if callable(constraints) else tuple(constraints or ())
+    if not all(map(callable, listed)):
+        raise ValueError(f"constraints={shown(constraints)} must be callables.")
+    return listed
+
+
+def _checked_size(size: int) -> int:
+    if size > _MAX_SIZE:
+        raise ValueError(f"The space has {size:.3g} candidates, more than can be counted.")
+    return size
+
+
+def _digits(ranks: NDArray[np.int64], sizes: Sequence[int]) -> list[NDArray[np.int64]]:
+    """Split ranks into digits of a number system with these bases, the first the slowest."""
+    digits = []
+    for size in reversed(sizes):
+        ranks, digit = np.divmod(ranks, max(size, 1))
+        digits.append(digit)
+    return digits[::-1]
+
+
+def _combinations(ranks: NDArray[np.int64], n_chosen: int, n: int) -> NDArray[np.intp]:
+    """Return the combinations of ``n_chosen`` out of ``range(n)`` at these ranks.
+
+    A combination c1 < c2 < … has the rank C(c1, 1) + C(c2, 2) + …, which makes
+    every rank a combination and needs no list of them.
+    """
+    chosen = np.empty((len(ranks), n_chosen), dtype=np.intp)
+    for k in range(n_chosen, 0, -1):
+        counts = np.array([math.comb(c, k) for c in range(n)], dtype=np.int64)
+        chosen[:, k - 1] = np.searchsorted(counts, ranks, side="right") - 1
+        ranks = ranks - counts[chosen[:, k - 1]]
+    return chosen
+
+
+def _ratios(allowed: list[int], count: int, max_atoms: int | None) -> NDArray[np.intp]:
+    """List the ways to give amounts to ``count`` elements, each ratio once."""
+    rows = np.array(list(itertools.product(allowed, repeat=count)), dtype=np.intp)
+    if max_atoms is not None:
+        rows = rows[rows.sum(axis=1) <= max_atoms]
+    reduced = rows // np.gcd.reduce(rows, axis=1, keepdims=True)
+    # Rows come in lexicographic order, so that the smallest of a ratio is the first.
+    _, first = np.unique(reduced, axis=0, return_index=True)
+    return rows[np.sort(first)]
+
+
+def _primitive(amounts: Sequence[float]) -> tuple[int, ...]:
+    """Return the smallest integers in the ratio of these amounts."""
+    exact = [Fraction(amount).limit_denominator(1000) for amount in amounts]
+    common = math.lcm(*(amount.denominator for amount in exact))
+    whole = [int(amount * common) for amount in exact]
+    divisor = math.gcd(*whole) or 1
+    return tuple(amount // divisor for amount in whole)
+
+
+def _oxidation_states(states: Any, elements: Sequence[str]) -> dict[int, list[Fraction]] | None:
+    """Read oxidation states by atomic number."""
+    if states is None:
+        return None
+    if isinstance(states, str) and states == "common":
+        from pymatgen.core import Element
+
+        states = {symbol: Element(symbol).common_oxidation_states for symbol in elements}
+    if not isinstance(states, Mapping):
+        raise ValueError(
+            f"oxidation_states={shown(states)} must be 'common' or lists by symbol: {{'O': [-2]}}."
+        )
+    read = {}
+    for symbol, values in states.items():
+        listed = values if isinstance(values, Iterable) else (values,)
+        try:
+            # Mean states such as 8/3 may come as decimals.
+            read[atomic_number(symbol)] = [Fraction(v).limit_denominator(12) for v in listed]
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"oxidation_states of {shown(symbol)}: {error}") from None
+        if any(abs(value) > 20 for value in read[atomic_number(symbol)]):
+            raise ValueError(f"oxidation_states of {shown(symbol)} lie between -20 and 20.")
+    return read
+
+
+def _charge_balanced(
+    numbers: NDArray[np.intp], amounts: NDArray[np.intp], states: dict[int, list[Fraction]]
+) -> NDArray[np.bool_]:
+    """Tell where one oxidation state for each element can make the charges vanish.
+
+    The charges that all elements but the last can reach are found once for each
+    way to begin; the last element then needs a look-up.
+    """
+    unit = math.lcm(*(state.denominator for listed in states.values() for state in listed))
+    whole = {z: [int(state * unit) for state in listed] for z, listed in states.items()}
+    whole[0] = [0]  # no element, no charge
+    largest = max(abs(state) for listed in whole.values() for state in listed)
+    zero = largest * int(amounts.sum(axis=1).max(initial=0))
+    species = numbers * 1024 + amounts
+    begun, beginning = np.unique(species[:, :-1], axis=0, return_inverse=True)
+    reached = np.zeros((len(begun), 2 * zero + 1), dtype=bool)
+    reached[:, zero] = True
+    for column in begun.T:
+        before, reached = reached, np.zeros_like(reached)
+        for kind in np.unique(column).tolist():
+            rows = np.flatnonzero(column == kind)
+            z, amount = divmod(kind, 1024)
+            for state in whole.get(z, ()):
+                reached[rows] |= np.roll(before[rows], state * amount, axis=1)
+    balanced = np.zeros(len(numbers), dtype=bool)
+    last = species[:, -1]
+    for kind in np.unique(last).tolist():
+        rows = np.flatnonzero(last == kind)
+        z, amount = divmod(kind, 1024)
+        for state in whole.get(z, ()):
+            balanced[rows] |= reached[beginning.reshape(-1)[rows], zero - state * amount]
+    return balanced

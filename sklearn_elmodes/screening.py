@@ -1,0 +1,514 @@
+"""Predict every candidate of a large space, and keep the best."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from numbers import Integral
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_elmodes.elements import atomic_number, shown
+from sklearn_elmodes.formulas import RowError
+from sklearn_elmodes.persistence import write_atomically
+from sklearn_elmodes.regressor import site_permutations
+from sklearn_elmodes.sites import contained_elements
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MANIFEST = "screening.json"
+_FORMAT = 1
+_PROBES = 64  # candidates by whose predictions a model is recognised
+
+
+def screen(
+    estimator: Any,
+    candidates: Any,
+    k: int = 100,
+    *,
+    objective: str | Callable[[pd.DataFrame], Any] = "min",
+    return_std: bool = False,
+    max_std: float | None = None,
+    avoid_elements: Sequence[str] = (),
+    training: Any = None,
+    max_distance: float | None = None,
+    output: Any = None,
+    batch_size: int = 65_536,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> pd.DataFrame:
+    """Predict all candidates in batches, and return the best.
+
+    Memory is bounded by the batches, however many candidates there are. With
+    ``output`` every prediction is kept in Parquet files, and a run that was
+    killed goes on where it stopped when it is called again.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted, with ``predict``: a pipeline that begins with an
+        :class:`ElementalModeTransformer`, or anything else that reads the
+        candidates.
+    candidates : Candidates, DataFrame or sequence
+        What to predict: a space from :meth:`Prototype.candidates` or
+        :class:`~sklearn_elmodes.candidates.FormulaCandidates`, or a column of
+        formulas, or rows of species. It needs a length and slices.
+    k : int, default=100
+        How many to return.
+    objective : {"min", "max"} or callable, default="min"
+        Which are best: those of lowest or highest prediction; or a function of
+        a DataFrame with a column for each site (or "formula"), "predicted" and,
+        where asked for, "spread" and "distance", which returns one number for
+        each row, best the lowest. With ``n_jobs`` it runs in other processes.
+    return_std : bool, default=False
+        Also predict the spread; ``estimator.predict`` must take ``return_std``.
+    max_std : float, default=None
+        Leave candidates of a larger spread out of the best. Implies ``return_std``.
+    avoid_elements : sequence of str, default=()
+        Candidates with one of these elements are neither predicted nor counted
+        among the best.
+    training : array-like of shape (n_training,) or (n_training, n_sites), default=None
+        Rows on which the estimator was trained. With them each candidate gets
+        its distance from the nearest of them: Euclidean, between the features
+        that enter the last step of the pipeline (elemental modes), under the
+        best exchange of equivalent sites. It costs about as much as
+        the predictions do.
+    max_distance : float, default=None
+        Leave candidates further away than this out of the best; needs ``training``.
+    output : path-like, default=None
+        Folder for all predictions, a Parquet file for each batch; needs
+        pyarrow. It holds the candidates' numbers as "candidate" and the columns
+        that ``objective`` sees. If it already holds part of the same screening,
+        that part is read instead of computed; ``k``, ``objective``,
+        ``max_std`` and ``max_distance`` may differ.
+    batch_size : int, default=65536
+        Candidates that are predicted together, and stand in one file.
+    n_jobs : int, default=None
+        Number of processes; None means 1, or what a
+        :class:`joblib.parallel_config` says. One process already uses all cores.
+    verbose : int, default=0
+        Show a progress bar if positive.
+
+    Returns
+    -------
+    DataFrame of shape (at most k, …)
+        The best first, indexed by "candidate", the position in ``candidates``:
+        a column for each site or "formula", then "predicted", "spread",
+        "distance" and "score" (of a callable objective) as asked for. Of equal
+        candidates the first wins.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range, a candidate cannot be read or predicted, or
+        ``output`` holds something else: another space, model or batch size.
+    ImportError
+        If ``output`` is given and pyarrow is absent.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes import Prototype, load_pretrained, screen
+    >>> fluorides = Prototype("ABC2D6").candidates(
+    ...     {"A": ["Li", "Na"], "B": ["Al", "Ga"], "C": ["K", "Rb", "Cs"], "D": ["F"]})
+    >>> best = screen(load_pretrained("elpasolites"), fluorides, k=2, return_std=True)
+    >>> best[["A", "B", "C", "D"]].agg("".join, axis=1).tolist()
+    ['LiAlCsF', 'NaAlCsF']
+    """
+    for name, value in (("k", k), ("batch_size", batch_size)):
+        if not isinstance(value, Integral) or value < 1:
+            raise ValueError(f"{name}={shown(value)} must be a positive integer.")
+    if not callable(objective) and objective not in ("min", "max"):
+        raise ValueError(f"objective={shown(objective)} must be 'min', 'max' or a callable.")
+    if max_distance is not None and training is None:
+        raise ValueError(
+            "max_distance needs the rows on which the estimator was trained: training."
+        )
+    check_is_fitted(estimator)
+    avoided = [atomic_number(symbol) for symbol in avoid_elements]
+    job = _Screening(
+        estimator,
+        candidates,
+        k=int(k),
+        objective=objective,
+        return_std=bool(return_std or max_std is not None),
+        max_std=max_std,
+        avoided=avoided,
+        neighbours=None if training is None else _Neighbours(estimator, training),
+        max_distance=max_distance,
+        keep_all=output is not None,
+    )
+    job.check_elements()
+    if output is None:
+        return _run(job, None, int(batch_size), n_jobs, verbose)
+    with _Shards(Path(output), job, int(batch_size)) as shards:
+        return _run(job, shards, int(batch_size), n_jobs, verbose)
+
+
+def _run(
+    job: _Screening, shards: _Shards | None, batch_size: int, n_jobs: int | None, verbose: int
+) -> pd.DataFrame:
+    """Predict what is not there yet, and merge the best of all batches."""
+    from joblib import Parallel, delayed
+    from tqdm import tqdm
+
+    total = len(job.candidates)
+    best = job.empty()
+    starts = []
+    with tqdm(
+        total=total, desc="Screening", unit=" candidates", unit_scale=True, disable=not verbose
+    ) as bar:
+        for start in range(0, total, batch_size):
+            stop = min(start + batch_size, total)
+            finished = None if shards is None else shards.read(start, stop)
+            if finished is None:
+                starts.append(start)
+            else:
+                best = job.merge(best, job.best(finished))
+                bar.update(stop - start)
+        # Results come as they are ready, so that no batch waits in memory for another.
+        results: Iterator[tuple[int, int, Any, Any]] = Parallel(
+            n_jobs=n_jobs, return_as="generator_unordered"
+        )(delayed(job)(start, min(start + batch_size, total)) for start in starts)
+        for start, stop, predicted, own_best in results:
+            if shards is not None:
+                shards.write(start, stop, predicted)
+            best = job.merge(best, own_best)
+            bar.update(stop - start)
+    return best.drop(columns="score") if isinstance(job.objective, str) else best
+
+
+@dataclass
+class _Screening:
+    """What is predicted and how: all that another process needs."""
+
+    estimator: Any
+    candidates: Any
+    k: int
+    objective: Any
+    return_std: bool
+    max_std: float | None
+    avoided: list[int]
+    neighbours: _Neighbours | None
+    max_distance: float | None
+    keep_all: bool
+    columns: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not hasattr(self.candidates, "__len__") or not hasattr(self.candidates, "__getitem__"):
+            raise ValueError(
+                f"candidates must have a length and slices, got {shown(self.candidates)}."
+            )
+        rows = self.rows(0, 1)
+        prototype = getattr(_first_step(self.estimator), "prototype_", None)
+        n_columns = rows.shape[1] if rows.ndim == 2 else 1
+        names = getattr(self.candidates, "columns", None)
+        if names is None:
+            names = getattr(prototype, "sites", None) if n_columns > 1 else ["formula"]
+        if names is None or len(names) != n_columns:
+            names = [f"site_{number}" for number in range(1, n_columns + 1)]
+        self.columns = [str(name) for name in names]
+
+    @property
+    def value_names(self) -> list[str]:
+        """Names of what is computed for each candidate."""
+        distance = ["distance"] * (self.neighbours is not None)
+        return ["predicted", *["spread"] * self.return_std, *distance]
+
+    def wanted(self, positions: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[Any]]:
+        """Return candidates at these consecutive positions, without those to avoid."""
+        rows = self.rows(*(positions[[0, -1]] + [0, 1])) if len(positions) else self.rows(0, 0)
+        if not self.avoided or not len(rows):
+            return positions, rows
+        kept = ~contained_elements(rows)[:, np.array(self.avoided) - 1].any(axis=1)
+        return positions[kept], rows[kept]
+
+    def rows(self, start: int, stop: int) -> NDArray[Any]:
+        """Return the candidates from ``start`` up to ``stop`` as an array."""
+        part = getattr(self.candidates, "iloc", self.candidates)[start:stop]
+        if hasattr(part, "to_numpy"):
+            part = part.to_numpy()
+        elif not isinstance(part, np.ndarray):
+            species = np.empty(len(part), dtype=object)
+            species[:] = part  # formulas, mappings or rows of species
+            if len(part) and isinstance(part[0], (list, tuple, np.ndarray)):
+                species = np.array([list(row) for row in part], dtype=object)
+            part = species
+        return part[:, 0] if part.ndim == 2 and part.shape[1] == 1 else part
+
+    def check_elements(self) -> None:
+        """Refuse a space whose elements have no modes before hours are spent on it."""
+        modes = getattr(_first_step(self.estimator), "modes_", None)
+        if modes is None:
+            return
+        used = [s for s in getattr(self.candidates, "elements", ()) if s not in modes.index]
+        missing = [symbol for symbol in used if atomic_number(symbol) not in self.avoided]
+        if missing:
+            raise ValueError(
+                f"The candidates contain {', '.join(missing)}, for which the model has no modes: "
+                "leave them out, or name them in avoid_elements."
+            )
+
+    def __call__(self, start: int, stop: int) -> tuple[int, int, Any, pd.DataFrame]:
+        """Predict a batch; return the predictions where they are kept, and the best."""
+        positions, rows = self.wanted(np.arange(start, stop))
+        frame = self.frame(positions, rows, self.predict(positions, rows))
+        return start, stop, frame if self.keep_all else None, self.best(frame)
+
+    def predict(
+        self, positions: NDArray[np.intp], rows: NDArray[Any]
+    ) -> dict[str, NDArray[np.float64]]:
+        """Compute what ``value_names`` lists for candidates."""
+        if not len(rows):
+            return dict.fromkeys(self.value_names, np.zeros(0))
+        values: dict[str, NDArray[np.float64]] = {}
+        X = self.named(rows)
+        try:
+            if self.return_std:
+                values["predicted"], values["spread"] = self.estimator.predict(X, return_std=True)
+            else:
+                values["predicted"] = self.estimator.predict(X)
+            if self.neighbours is not None:
+                values["distance"] = self.neighbours.distances(X)
+        except RowError as error:
+            raise RowError(int(positions[error.row]), error.args[1]) from None
+        for name, numbers in values.items():
+            values[name] = numbers = np.asarray(numbers, dtype=np.float64)
+            if numbers.shape != positions.shape:
+                raise ValueError(
+                    f"The estimator gave a result of shape {numbers.shape} for {len(rows)} "
+                    "candidates; one number for each is needed."
+                )
+            if not np.isfinite(numbers).all():
+                row = int(np.flatnonzero(~np.isfinite(numbers))[0])
+                raise ValueError(
+                    f"Candidate {positions[row]}, {_shown_row(rows[row])}, has the {name} value "
+                    f"{numbers[row]}."
+                )
+        return values
+
+    def named(self, rows: NDArray[Any]) -> Any:
+        """Give the columns the names that the estimator was fitted with, if any."""
+        import pandas as pd
+
+        names = getattr(self.estimator, "feature_names_in_", None)
+        if names is None or len(names) != len(self.columns):
+            return rows
+        return pd.DataFrame(rows.reshape(len(rows), len(self.columns)), columns=names)
+
+    def frame(
+        self, positions: NDArray[np.intp], rows: NDArray[Any], values: dict[str, Any]
+    ) -> pd.DataFrame:
+        """Make the table that the user sees."""
+        import pandas as pd
+
+        species = rows.reshape(len(rows), len(self.columns)).astype(object)
+        table = dict(zip(self.columns, species.T, strict=True)) | values
+        return pd.DataFrame(table, index=pd.Index(positions, name="candidate"))
+
+    def empty(self) -> pd.DataFrame:
+        """Return the best of no candidates."""
+        none = np.arange(0)
+        return self.best(self.frame(none, self.rows(0, 0), self.predict(none, self.rows(0, 0))))
+
+    def best(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Choose the best of a batch."""
+        if self.max_std is not None:
+            frame = frame[frame["spread"] <= self.max_std]
+        if self.max_distance is not None:
+            frame = frame[frame["distance"] <= self.max_distance]
+        if isinstance(self.objective, str):
+            score = frame["predicted"].to_numpy() * (1 if self.objective == "min" else -1)
+        elif not len(frame):
+            score = np.zeros(0)
+        else:
+            score = np.asarray(self.objective(frame.copy()), dtype=np.float64)
+            if score.shape != (len(frame),):
+                raise ValueError(
+                    f"The objective returned a result of shape {score.shape} for {len(frame)} "
+                    "candidates; it must return one number for each."
+                )
+            if np.isnan(score).any():
+                row = int(np.flatnonzero(np.isnan(score))[0])
+                raise ValueError(f"The objective of candidate {frame.index[row]} is NaN.")
+        return self._top(frame.assign(score=score))
+
+    def merge(self, *parts: pd.DataFrame) -> pd.DataFrame:
+        """Choose the best of several choices."""
+        import pandas as pd
+
+        filled = [part for part in parts if len(part)]
+        return self._top(pd.concat(filled)) if filled else parts[0]
+
+    def _top(self, frame: pd.DataFrame) -> pd.DataFrame:
+        order = np.lexsort((frame.index.to_numpy(), frame["score"].to_numpy()))
+        return frame.iloc[order[: self.k]]
+
+
+class _Neighbours:
+    """Distances from the training rows in the space of the features."""
+
+    def __init__(self, estimator: Any, training: Any) -> None:
+        from sklearn.neighbors import NearestNeighbors
+
+        if not hasattr(estimator, "steps") or len(estimator.steps) < 2:
+            raise ValueError("Distances from the training rows need a pipeline with a transformer.")
+        self.transform = estimator[:-1].transform
+        features = np.asarray(self.transform(training))
+        prototype = getattr(estimator[0], "prototype_", None)
+        if prototype is not None:
+            n_sites, groups = prototype.n_sites, prototype.equivalent_site_indices
+            by_site = features.reshape(len(features), n_sites, -1)
+            orders = site_permutations(n_sites, [list(group) for group in groups])
+            features = np.concatenate(
+                [by_site[:, order].reshape(features.shape) for order in orders]
+            )
+        self.nearest = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(features)
+
+    def distances(self, X: Any) -> NDArray[np.float64]:
+        """Return the distance of each row from the nearest training row."""
+        return np.asarray(self.nearest.kneighbors(self.transform(X))[0][:, 0])
+
+
+class _Shards:
+    """A folder with one Parquet file for each batch, and what tells whose it is."""
+
+    def __init__(self, folder: Path, job: _Screening, batch_size: int) -> None:
+        try:
+            import pyarrow.parquet  # noqa: F401
+        except ImportError as error:
+            raise ImportError(
+                "Keeping all predictions needs pyarrow: pip install 'sklearn-elmodes[screen]'"
+            ) from error
+        self.folder = folder
+        self.job = job
+        self.batch_size = batch_size
+
+    def __enter__(self) -> _Shards:
+        from filelock import FileLock, Timeout
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        names = {path.name for path in self.folder.iterdir()} - {".lock"}
+        if names and _MANIFEST not in names:
+            raise ValueError(f"{self.folder} holds other files; choose an empty folder.")
+        self.lock = FileLock(self.folder / ".lock")
+        try:
+            self.lock.acquire(timeout=0)
+        except Timeout:
+            raise ValueError(f"Another process is writing to {self.folder}.") from None
+        try:
+            self._check_manifest()
+        except BaseException:
+            self.lock.release()
+            raise
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.lock.release()
+
+    def path(self, start: int) -> Path:
+        """Return the file of the batch that begins at ``start``."""
+        return self.folder / f"part-{start // self.batch_size:06d}.parquet"
+
+    def _check_manifest(self) -> None:
+        """Write what is screened and by what, or compare it with what is there."""
+        probe = self._probe()
+        own: dict[str, Any] = {
+            "format": _FORMAT,
+            "n_candidates": len(self.job.candidates),
+            "batch_size": self.batch_size,
+            "columns": [*self.job.columns, *self.job.value_names],
+            "avoid_elements": sorted(self.job.avoided),
+            "probe": probe,
+        }
+        path = self.folder / _MANIFEST
+        if not path.exists():
+            write_atomically(path, (json.dumps(own, indent=1) + "\n").encode())
+            return
+        try:
+            there = json.loads(path.read_text(encoding="utf-8"))
+            differing = [name for name in own if name != "probe" and there[name] != own[name]]
+            if there["probe"]["candidates"] != probe["candidates"]:
+                differing.append("candidates")
+            for name in probe.keys() - {"candidates"} if not differing else ():
+                # The same model on another machine differs in the last digits.
+                if not np.allclose(there["probe"][name], probe[name], rtol=1e-4, atol=1e-4):
+                    differing.append(f"values of {name}: another model or training set")
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"{path} is no record of a screening: {error!r:.200}") from error
+        if differing:
+            raise ValueError(
+                f"{self.folder} belongs to another screening; it differs in "
+                f"{', '.join(differing)}. Choose another folder, or delete this one."
+            )
+
+    def _probe(self) -> dict[str, list[Any]]:
+        """Predict a few candidates, spread over the space, to recognise space and model."""
+        total = len(self.job.candidates)
+        positions = np.unique(np.linspace(0, max(total - 1, 0), min(_PROBES, total)).astype(int))
+        wanted = [self.job.wanted(positions[i : i + 1]) for i in range(len(positions))]
+        wanted = wanted or [self.job.wanted(positions)]
+        positions, rows = (np.concatenate(parts) for parts in zip(*wanted, strict=True))
+        values = self.job.predict(positions, rows)
+        return {
+            "candidates": [
+                [int(number), *map(str, np.atleast_1d(row).tolist())]
+                for number, row in zip(positions, rows, strict=True)
+            ],
+            **{name: numbers.tolist() for name, numbers in values.items()},
+        }
+
+    def write(self, start: int, stop: int, frame: pd.DataFrame) -> None:
+        """Write the file of a batch, whole or not at all."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns: dict[str, Any] = {"candidate": pa.array(frame.index.to_numpy())}
+        for name in frame.columns:
+            if name in self.job.columns:
+                columns[name] = pa.array(list(map(str, frame[name])), pa.string())
+            else:
+                columns[name] = pa.array(frame[name].to_numpy())
+        content = io.BytesIO()
+        pq.write_table(pa.table(columns), content, compression="zstd")
+        write_atomically(self.path(start), content.getvalue())
+
+    def read(self, start: int, stop: int) -> pd.DataFrame | None:
+        """Read the file of a batch; None if it is not there, or damaged."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = self.path(start)
+        if not path.exists():
+            return None
+        try:
+            frame = pq.ParquetFile(path).read().to_pandas().set_index("candidate")
+            if list(frame.columns) != [*self.job.columns, *self.job.value_names]:
+                raise ValueError("it has other columns")
+            if not np.isfinite(frame[self.job.value_names].to_numpy(dtype=np.float64)).all():
+                raise ValueError("it holds values that are no numbers")
+        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+            warnings.warn(f"{path} is damaged and is written again: {error!s:.200}", stacklevel=4)
+            return None
+        positions, rows = self.job.wanted(np.arange(start, stop))
+        species = rows.reshape(len(rows), len(self.job.columns)).astype(str)
+        written = frame[self.job.columns].to_numpy().astype(str)
+        if not np.array_equal(frame.index, positions) or not np.array_equal(species, written):
+            raise ValueError(f"{path} belongs to another screening: its candidates differ.")
+        return frame
+
+
+def _first_step(estimator: Any) -> Any:
+    """Return the first step of a pipeline, or the estimator itself."""
+    return estimator.steps[0][1] if hasattr(estimator, "steps") else estimator
+
+
+def _shown_row(row: Any) -> str:
+    return " ".join(map(str, np.atleast_1d(row).tolist()))
