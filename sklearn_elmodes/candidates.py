@@ -481,10 +481,10 @@ def _integers(name: str, values: Any, lowest: int, highest: int) -> list[int]:
 
 
 def _as_constraints(constraints: Any) -> tuple[Constraint, ...]:
-    listed = (constraints,) if callable(constraints) else tuple(constraints or ())
-    if not all(map(callable, listed)):
-        raise ValueError(f"constraints={shown(constraints)} must be callables.")
-    return listed
+    listed = [constraints] if callable(constraints) else constraints
+    if not isinstance(listed, (list, tuple)) or not all(map(callable, listed)):
+        raise ValueError(f"constraints={shown(constraints)} must be a callable or a list of them.")
+    return tuple(listed)
 
 
 def _checked_size(size: int) -> int:

@@ -120,7 +120,7 @@ def screen(
     ...     {"A": ["Li", "Na"], "B": ["Al", "Ga"], "C": ["K", "Rb", "Cs"], "D": ["F"]})
     >>> best = screen(load_pretrained("elpasolites"), fluorides, k=2, return_std=True)
     >>> best[["A", "B", "C", "D"]].agg("".join, axis=1).tolist()
-    ['LiAlCsF', 'NaAlCsF']
+    ['NaAlCsF', 'NaAlRbF']
     """
     for name, value in (("k", k), ("batch_size", batch_size)):
         if not isinstance(value, Integral) or value < 1:
@@ -185,7 +185,7 @@ def _run(
     return best.drop(columns="score") if isinstance(job.objective, str) else best
 
 
-@dataclass
+@dataclass(eq=False)  # joblib on dask wants its tasks hashable
 class _Screening:
     """What is predicted and how: all that another process needs."""
 

@@ -1,0 +1,379 @@
+"""Screening against plain prediction, interrupted, in parallel and on a cluster."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+from sklearn_elmodes import (
+    ElementalModeTransformer,
+    Prototype,
+    load_pretrained,
+    make_formation_energy_pipeline,
+    screen,
+)
+from sklearn_elmodes.candidates import FormulaCandidates
+
+ELEMENTS = ["Li", "Na", "K", "Mg", "Ca", "Al", "Ga", "O", "F", "Cl", "H"]
+SITES = list("ABCD")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_pretrained("elpasolites")
+
+
+@pytest.fixture(scope="module")
+def space():
+    return Prototype("ABC2D6").candidates(ELEMENTS)
+
+
+@pytest.fixture(scope="module")
+def everything(model, space):
+    """What a screening should find, without one."""
+    table = pd.DataFrame(space.to_numpy().astype(object), columns=SITES)
+    table["predicted"], table["spread"] = model.predict(space.to_numpy(), return_std=True)
+    table.index.name = "candidate"
+    return table
+
+
+def assert_same(found, expected):
+    assert found.index.tolist() == expected.index.tolist()
+    assert found.columns.tolist() == expected.columns.tolist()
+    assert found.index.name == "candidate"
+    np.testing.assert_array_equal(found[SITES], expected[SITES])
+    for name in set(found.columns) - set(SITES):
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [100, 65_536])
+def test_the_best_are_found(model, space, everything, batch_size):
+    found = screen(model, space, k=7, return_std=True, batch_size=batch_size)
+    assert_same(found, everything.nsmallest(7, "predicted"))
+    highest = screen(model, space, k=7, objective="max", batch_size=batch_size)
+    assert_same(highest, everything.nlargest(7, "predicted").drop(columns="spread"))
+    assert len(screen(model, space, k=10**6, batch_size=batch_size)) == len(space)
+
+
+def test_objective_and_filters(model, space, everything):
+    def near_zero(frame):
+        return (frame["predicted"].abs() + frame["spread"]).where(frame["A"] != "H", np.inf)
+
+    found = screen(model, space, k=5, objective=near_zero, return_std=True, batch_size=500)
+    expected = everything.assign(score=near_zero(everything)).nsmallest(5, "score")
+    assert_same(found, expected)
+    found = screen(
+        model, space, k=20, max_std=0.12, avoid_elements=["F", "H"], batch_size=500, verbose=0
+    )
+    allowed = ~everything[SITES].isin(["F", "H"]).any(axis=1) & (everything["spread"] <= 0.12)
+    assert_same(found, everything[allowed].nsmallest(20, "predicted"))
+    assert not len(screen(model, space, max_std=0.0))
+
+
+def test_distance_from_the_training_data(model, space):
+    training = np.array([["Na", "Al", "K", "F"], ["Li", "Ga", "Na", "Cl"], ["Mg", "Ca", "K", "O"]])
+    found = screen(model, space, k=10**6, training=training, batch_size=999).sort_index()
+    transformer = model[0]
+    features = transformer.transform(space.to_numpy()).astype(float)
+    known = transformer.transform(np.vstack([training, training[:, [1, 0, 2, 3]]])).astype(float)
+    expected = np.sqrt(((features[:, None] - known) ** 2).sum(axis=2)).min(axis=1)
+    np.testing.assert_allclose(found["distance"], expected, atol=2e-3)
+    own = found[(found[SITES] == ["Na", "Al", "K", "F"]).all(axis=1)]
+    assert own["distance"].item() == pytest.approx(0, abs=1e-3)
+    near = screen(model, space, k=10**6, training=training, max_distance=3.0)
+    assert sorted(near.index) == found.index[found["distance"] <= 3.0].tolist()
+    assert 0 < len(near) < len(space)
+    # Training crystals may be given as formulas, too.
+    formulas = screen(
+        model, space, k=3, training=["K2NaAlF6", "Na2LiGaCl6", "K2CaMgO6"], max_distance=3.0
+    )
+    assert_same(formulas, near.head(3))
+
+
+def test_any_regressor_and_any_sequence(model, space):
+    formulas = ["NaCl", "KBr", "MgO", "CaF2", "Al2O3", "LiF"]
+    energies = [-2.1, -2.0, -3.0, -4.2, -3.4, -3.2]
+    ridge = make_pipeline(ElementalModeTransformer(), Ridge()).fit(formulas, energies)
+    expected = dict(zip(formulas, ridge.predict(formulas), strict=True))
+    best = sorted(formulas, key=expected.__getitem__)[:3]
+    for column in (formulas, np.array(formulas), pd.Series(formulas)):
+        found = screen(ridge, column, k=3, batch_size=2)
+        assert found["formula"].tolist() == best
+        np.testing.assert_allclose(found["predicted"], [expected[f] for f in best])
+    table = pd.DataFrame({"compound": formulas})
+    named = make_pipeline(ElementalModeTransformer(), Ridge()).fit(table, energies)
+    assert screen(named, table, k=3)["compound"].tolist() == best
+    assert screen(named, formulas, k=3)["formula"].tolist() == best
+    amounts = [{"Na": 1, "Cl": 1}, {"Mg": 1, "O": 1}]
+    assert screen(ridge, amounts, k=1).loc[1, "formula"] == {"Mg": 1, "O": 1}
+    oxides = FormulaCandidates(
+        ["Na", "Al", "O"], n_elements=2, oxidation_states={"Na": 1, "Al": 3, "O": -2}
+    )
+    assert set(screen(ridge, oxides)["formula"]) == {"Na2O", "Al2O3"}
+    rows = space[:20].tolist()
+    assert_same(screen(model, rows, k=4), screen(model, space[:20], k=4))
+
+
+class Constant(RegressorMixin, BaseEstimator):
+    """Gives all the same, or what is no number."""
+
+    def __init__(self, value=0.0):
+        self.value = value
+
+    def fit(self, X, y=None):
+        self.fitted_ = True
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.value)
+
+
+def test_of_equal_candidates_the_first_win(space):
+    found = screen(Constant().fit(None), space, k=5, batch_size=3, n_jobs=2)
+    assert found.index.tolist() == [0, 1, 2, 3, 4]
+    assert screen(Constant().fit(None), space[:0]).empty
+
+
+def test_wrong_use_is_refused(model, space):
+    for settings, message in [
+        ({"k": 0}, "k=0"),
+        ({"batch_size": 1.5}, "batch_size=1.5"),
+        ({"objective": "lowest"}, "'min', 'max' or a callable"),
+        ({"max_distance": 1.0}, "max_distance needs"),
+        ({"avoid_elements": ["Xx"]}, "'Xx'"),
+        ({"objective": lambda frame: [1.0]}, "one number for each"),
+        (
+            {"objective": lambda frame: frame["predicted"] * np.nan},
+            "objective of candidate 0 is NaN",
+        ),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            screen(model, space, **settings)
+    with pytest.raises(ValueError, match="must have a length and slices"):
+        screen(model, iter(["NaCl"]))
+    with pytest.raises(ValueError, match="Candidate 0, H Li O F, has the predicted value nan"):
+        screen(Constant(np.nan).fit(None), space[:1])
+    small = make_formation_energy_pipeline(max_iter=1, n_estimators=1)
+    small.fit(["NaCl", "KBr"], [-2.0, -1.9])
+    with pytest.raises(ValueError, match=r"Row 3: .*'NaXx'"):
+        screen(small, ["NaCl", "KCl", "NaBr", "NaXx"], batch_size=2)
+    with pytest.raises(ValueError, match="need a pipeline with a transformer"):
+        screen(Constant().fit(None), space, training=space[:2])
+    strange = Prototype("ABC2D6").candidates(["Na", "Al", "K", "F", "Og", "Lv"])
+    with pytest.raises(ValueError, match="contain Lv, Og, for which the model has no modes"):
+        screen(model, strange)
+    assert len(screen(model, strange, avoid_elements=["Lv", "Og"])) == 12
+
+
+def test_every_prediction_is_written(model, space, everything, tmp_path):
+    found = screen(
+        model, space, k=3, return_std=True, output=tmp_path / "all", batch_size=700, max_std=0.1
+    )
+    assert_same(found, everything[everything["spread"] <= 0.1].nsmallest(3, "predicted"))
+    written = pd.read_parquet(tmp_path / "all", columns=["candidate", *everything.columns])
+    assert_same(written.set_index("candidate"), everything)
+    assert len(list((tmp_path / "all").glob("part-*.parquet"))) == -(-len(space) // 700)
+
+
+def test_a_finished_screening_is_read_with_other_filters(model, space, everything, tmp_path):
+    screen(model, space, k=3, return_std=True, output=tmp_path, batch_size=1000)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("part-*")}
+    again = screen(
+        model, space, k=9, objective="max", return_std=True, output=tmp_path, batch_size=1000
+    )
+    assert_same(again, everything.nlargest(9, "predicted"))
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.glob("part-*")}
+
+
+def test_a_folder_of_another_screening_is_refused(model, space, tmp_path):
+    settings = {"output": tmp_path / "own", "batch_size": 1000}
+    screen(model, space, **settings)
+    other = Prototype("ABC2D6").candidates([*ELEMENTS[:-1], "Br"])
+    sites = Prototype("ABC2D6", equivalent_sites=()).candidates(ELEMENTS)
+    changed = load_pretrained("elpasolites")
+    changed[-1].target_mean_ += 0.001
+    for arguments, message in [
+        ((model, other), "candidates"),
+        ((model, sites), "n_candidates"),
+        ((model, space.shard(0, 2)), "n_candidates"),
+        ((changed, space), "values of predicted: another model"),
+    ]:
+        with pytest.raises(ValueError, match=f"belongs to another screening.*{message}"):
+            screen(*arguments, **settings)
+    for more in ({"batch_size": 500}, {"return_std": True}, {"avoid_elements": ["F"]}):
+        with pytest.raises(ValueError, match="belongs to another screening"):
+            screen(model, space, **{**settings, **more})
+    folder = tmp_path / "foreign"
+    folder.mkdir()
+    (folder / "thesis.tex").write_text("all of it")
+    with pytest.raises(ValueError, match="holds other files"):
+        screen(model, space, output=folder)
+    assert [path.name for path in folder.iterdir()] == ["thesis.tex"]
+    for record in ("{}", "[]", "null", "{", '{"format": 1}', "\udcff"):
+        (folder / "screening.json").write_bytes(record.encode(errors="surrogateescape"))
+        with pytest.raises(ValueError, match="no record of a screening"):
+            screen(model, space, output=folder)
+
+
+def test_damaged_shards_are_written_again_and_foreign_ones_refused(model, space, tmp_path):
+    settings = {"output": tmp_path, "batch_size": 1000, "k": 5}
+    expected = screen(model, space, **settings)
+    first, second = sorted(tmp_path.glob("part-*"))[:2]
+    whole = first.read_bytes()
+    table = pd.read_parquet(first)
+    damages = [b"", whole[: len(whole) // 2], b"PAR1" + whole[4:-40] + b"\x00" * 40]
+    frames = [table.drop(columns="predicted"), table.assign(predicted=np.nan)]
+    for number, damage in enumerate([*damages, *frames]):
+        if number < len(damages):
+            first.write_bytes(damage)
+        else:
+            damage.to_parquet(first, index=False)
+        with pytest.warns(UserWarning, match="part-000000.parquet is damaged"):
+            pd.testing.assert_frame_equal(screen(model, space, **settings), expected)
+        assert first.read_bytes() == whole
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(ValueError, match="its candidates differ"):
+        screen(model, space, **settings)
+    table.iloc[::-1].to_parquet(first, index=False)
+    with pytest.raises(ValueError, match="its candidates differ"):
+        screen(model, space, **settings)
+
+
+def test_two_screenings_do_not_share_a_folder(model, space, tmp_path):
+    from filelock import FileLock
+
+    with FileLock(tmp_path / ".lock"), pytest.raises(ValueError, match="Another process"):
+        screen(model, space, output=tmp_path)
+
+
+SCRIPT = """
+import sys, torch
+from sklearn_elmodes import Prototype, load_pretrained, screen
+torch.set_num_threads(1)
+space = Prototype("ABC2D6").candidates(sys.argv[2].split(","))
+screen(load_pretrained("elpasolites"), space, k=20, return_std=True, output=sys.argv[1],
+       batch_size=256, verbose=1)
+"""
+
+
+def wait_for(condition, process=None, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        assert process is None or process.poll() is None, "it ended too early"
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_killed_and_resumed(model, space, tmp_path, number):
+    settings = {"k": 20, "return_std": True, "batch_size": 256}
+    expected = screen(model, space, **settings)
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path), ",".join(ELEMENTS)]
+    process = subprocess.Popen(
+        command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE
+    )
+    wait_for(lambda: len(list(tmp_path.glob("part-*"))) >= 3, process)
+    process.send_signal(number)
+    error = process.communicate()[1]
+    assert process.returncode != 0
+    assert b"candidates/s" in error  # the progress bar
+    finished = {path: path.stat().st_mtime_ns for path in tmp_path.glob("part-*")}
+    assert 3 <= len(finished) < -(-len(space) // 256)
+    pd.testing.assert_frame_equal(screen(model, space, output=tmp_path, **settings), expected)
+    assert all(path.stat().st_mtime_ns == when for path, when in finished.items())
+
+
+def test_processes_give_the_same(model, space):
+    settings = {"k": 20, "return_std": True, "batch_size": 500}
+    expected = screen(model, space, **settings)
+    pd.testing.assert_frame_equal(screen(model, space, n_jobs=2, **settings), expected)
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A dask scheduler and two workers, processes of their own that talk over TCP."""
+    distributed = pytest.importorskip("distributed")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "SCIPY_ARRAY_API": "1"}
+    address_file = tmp_path / "scheduler.json"
+    processes = []
+
+    def start(module, *arguments):
+        command = [sys.executable, "-m", module, "--scheduler-file", str(address_file)]
+        command += ["--host", "127.0.0.1", "--no-dashboard", *arguments]
+        with (tmp_path / f"{len(processes)}.log").open("wb") as log:
+            processes.append(
+                subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=tmp_path)
+            )
+        return processes[-1]
+
+    start("distributed.cli.dask_scheduler", "--port", "0")
+    wait_for(lambda: address_file.exists() and address_file.read_text().strip())
+    workers = [
+        start("distributed.cli.dask_worker", "--nthreads", "1", "--no-nanny") for _ in range(2)
+    ]
+    try:
+        with distributed.Client(json.loads(address_file.read_text())["address"]) as client:
+            client.wait_for_workers(2, timeout=120)
+            yield client, workers
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.filterwarnings("ignore")  # what a cluster says about a lost worker
+def test_dask_cluster_that_loses_a_worker(model, space, tmp_path, cluster):
+    _, workers = cluster
+    settings = {"k": 20, "return_std": True, "batch_size": 128}
+    expected = screen(model, space, **settings)
+    output = tmp_path / "all"
+    killed = []
+
+    def kill():
+        wait_for(lambda: len(list(output.glob("part-*"))) >= 4)
+        os.kill(workers[0].pid, signal.SIGKILL)
+        killed.append(len(list(output.glob("part-*"))))
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with joblib.parallel_config(backend="dask"):
+        found = screen(model, space, output=output, **settings)
+    killer.join()
+    assert killed[0] < -(-len(space) // 128), "it was over before the worker died"
+    assert workers[0].wait() == -signal.SIGKILL
+    assert workers[1].poll() is None
+    pd.testing.assert_frame_equal(found, expected)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_grid_search_on_a_dask_cluster(cluster):
+    formulas = ["NaCl", "KBr", "MgO", "CaF2", "Al2O3", "LiF", "KCl", "NaF"]
+    energies = [-2.1, -2.0, -3.0, -4.2, -3.4, -3.2, -2.2, -2.9]
+    search = GridSearchCV(
+        make_formation_energy_pipeline(max_iter=3, n_estimators=2, random_state=0),
+        {"formationenergyregressor__alpha": [1e-3, 1e-2]},
+        cv=2,
+    )
+    expected = search.fit(formulas, energies).cv_results_["mean_test_score"].tolist()
+    with joblib.parallel_config(backend="dask"):
+        found = search.fit(formulas, energies).cv_results_["mean_test_score"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_without_pyarrow_the_message_says_what_to_install(model, space, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(ImportError, match=r"sklearn-elmodes\[screen\]"):
+        screen(model, space, output=Path(tmp_path))
