@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -108,12 +109,138 @@ def predict(
         raise click.ClickException(str(error)) from error
 
 
-def _predict(
-    model: str, formulas: tuple[str, ...], table: str | None, formula: str, skip: bool
-) -> tuple[Any, Any]:
-    """Return the table with predictions, and the rows set aside."""
-    import pandas as pd
+@main.command()
+@click.argument("model")
+@click.option(
+    "-e", "--elements", help="Symbols to choose from, for all sites: Li,Na,K,Al,F.", metavar="LIST"
+)
+@click.option(
+    "-s",
+    "--site",
+    "sites",
+    multiple=True,
+    metavar="SITE=LIST",
+    help="Symbols for one site, in place of --elements there: D=F,Cl. May be repeated.",
+)
+@click.option(
+    "--prototype", help="Structure of the candidates; must be that of the model, its default."
+)
+@click.option(
+    "--n-elements", default="2,3", show_default=True, help="Without sites: elements in a formula."
+)
+@click.option(
+    "--max-amount", default=6, show_default=True, help="Without sites: largest amount of each."
+)
+@click.option("--charge-balanced", is_flag=True, help="Only what common oxidation states balance.")
+@click.option("--avoid", default="", metavar="LIST", help="Symbols to avoid everywhere.")
+@click.option("-k", default=100, show_default=True, help="How many of the best to write.")
+@click.option("--objective", type=click.Choice(["min", "max"]), default="min", show_default=True)
+@click.option("--max-spread", type=float, help="Leave out predictions of a larger spread.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    default="-",
+    help="CSV file for the best; standard output if left out.",
+)
+@click.option(
+    "--all",
+    "folder",
+    type=click.Path(file_okay=False),
+    help="Folder for all predictions, as Parquet files. A run that stopped goes on from there.",
+)
+@click.option("--jobs", type=int, help="Processes; one already uses all cores.")
+def screen(
+    model: str,
+    elements: str | None,
+    sites: tuple[str, ...],
+    prototype: str | None,
+    n_elements: str,
+    max_amount: int,
+    charge_balanced: bool,
+    avoid: str,
+    k: int,
+    objective: str,
+    max_spread: float | None,
+    output: str,
+    folder: str | None,
+    jobs: int | None,
+) -> None:
+    """Predict every candidate of a space, and write the best.
 
+    MODEL is a file that save_model wrote, or the name of a model that ships, as
+    "elpasolites". A model with a prototype screens all crystals of that structure, any
+    other model all formulas with amounts up to a limit. Exit code 0: done; 1: failed; 2:
+    wrong usage; 130: interrupted.
+    """
+    from sklearn_elmodes import screen as run_screen
+    from sklearn_elmodes.candidates import FormulaCandidates
+
+    try:
+        pipeline = _load(model)
+        own = pipeline[0].prototype_
+        if prototype is not None and (own is None or type(own)(prototype) != own):
+            raise click.UsageError(f"{model} is for {own or 'formulas'}, not for {prototype}.")
+        states = "common" if charge_balanced else None
+        space: Any
+        if own is None:
+            if elements is None or sites:
+                raise click.UsageError(f"{model} has no sites: give --elements, and no --site.")
+            space = FormulaCandidates(
+                _symbols(elements),
+                n_elements=[int(count) for count in n_elements.split(",")],
+                amounts=range(1, max_amount + 1),
+                oxidation_states=states,
+            )
+        else:
+            by_site = dict.fromkeys(own.sites, elements)
+            for text in sites:
+                site, _, listed = text.partition("=")
+                if site not in by_site or not listed:
+                    raise click.UsageError(
+                        f"--site {text}: write SITE=LIST with one of the sites "
+                        f"{', '.join(own.sites)}."
+                    )
+                by_site[site] = listed
+            missing = [site for site, listed in by_site.items() if listed is None]
+            if missing:
+                raise click.UsageError(f"Give --elements, or --site for {', '.join(missing)}.")
+            space = own.candidates(
+                {site: _symbols(listed or "") for site, listed in by_site.items()},
+                oxidation_states=states,
+            )
+        if not len(space):
+            raise ValueError("There are no such candidates.")
+        best = run_screen(
+            pipeline,
+            space,
+            k=k,
+            objective=objective,
+            return_std=pipeline[-1].n_estimators > 1,
+            max_std=max_spread,
+            avoid_elements=_symbols(avoid),
+            output=folder,
+            n_jobs=jobs,
+            verbose=int(sys.stderr.isatty()),
+        )
+        _write_csv(best, output)
+    except KeyboardInterrupt:
+        kept = "Nothing was kept; with --all FOLDER the next run goes on where this one stopped."
+        if folder is not None:
+            done = len(list(Path(folder).glob("part-*.parquet")))
+            kept = f"{done} batches are in {folder}; the same command goes on from there."
+        click.echo(f"Interrupted. {kept}", err=True)
+        raise SystemExit(130) from None
+    except (OSError, ValueError, ImportError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _symbols(text: str) -> list[str]:
+    return [symbol.strip() for symbol in text.split(",") if symbol.strip()]
+
+
+def _load(model: str) -> Any:
+    """Load a pipeline from formulas or sites to energies."""
     from sklearn_elmodes import (
         ElementalModeTransformer,
         FormationEnergyRegressor,
@@ -127,6 +254,16 @@ def _predict(
         and isinstance(pipeline[-1], FormationEnergyRegressor)
     ):
         raise ValueError(f"{model} does not lead from formulas to energies.")
+    return pipeline
+
+
+def _predict(
+    model: str, formulas: tuple[str, ...], table: str | None, formula: str, skip: bool
+) -> tuple[Any, Any]:
+    """Return the table with predictions, and the rows set aside."""
+    import pandas as pd
+
+    pipeline = _load(model)
     frame = pd.DataFrame({formula: list(formulas)}) if table is None else _read_csv(table)
     if formula not in frame:
         raise ValueError(f"{table} has no column {formula!r}, but {', '.join(frame.columns)}.")

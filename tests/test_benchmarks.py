@@ -11,6 +11,7 @@ import pytest
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 NEED_ELPASOLITES = {
+    "calibration",
     "featurization",
     "held_out_elements",
     "learning_curve",
