@@ -46,6 +46,9 @@ class _Spread(RegressorMixin, BaseEstimator):
         self.model = model
         self.fitted_ = True
 
+    def fit(self, X: Any, y: Any) -> _Spread:
+        return self
+
     def predict(self, X: Any) -> Any:
         return self.model.predict(X, return_std=True)[1]
 
