@@ -24,7 +24,7 @@ from sklearn_elmodes.sites import contained_elements
 if TYPE_CHECKING:
     import pandas as pd
 
-_MANIFEST = "screening.json"
+_MANIFEST = "_screening.json"  # readers of a folder of Parquet files pass over a leading _
 _FORMAT = 1
 _PROBES = 64  # candidates by whose predictions a model is recognised
 

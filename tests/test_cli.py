@@ -1,6 +1,8 @@
 import io
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -211,3 +213,83 @@ def test_predict_in_other_circumstances(tmp_path, monkeypatch):
     result = run("named.safetensors", "K2NaAlF6")
     assert result.stdout.startswith("formula,predicted\nK2NaAlF6,")
     assert not result.stderr
+
+
+def screen(*arguments, **settings):
+    return CliRunner().invoke(main, ["screen", *map(str, arguments)], **settings)
+
+
+def test_screen_writes_the_best(tmp_path):
+    settings = ["-e", "Na,K,Al,Ga,F,Cl", "-s", "D=F,Cl", "-k", 3]
+    result = screen(MODEL, *settings)
+    assert result.exit_code == 0, result.output
+    frame = pd.read_csv(io.StringIO(result.stdout))
+    assert frame.columns.tolist() == ["candidate", *"ABCD", "predicted", "spread"]
+    assert set(frame["D"]) == {"F"}
+    assert frame["predicted"].is_monotonic_increasing
+    paths = ["--all", tmp_path / "all", "-o", tmp_path / "best.csv"]
+    assert screen(MODEL, *settings, *paths, "--prototype", "elpasolite").exit_code == 0
+    assert (tmp_path / "best.csv").read_text() == result.stdout
+    # Two for D, ten pairs of the other five, three left for C.
+    assert len(pd.read_parquet(tmp_path / "all", columns=["candidate"])) == 60
+    kept = screen(MODEL, *settings, "--avoid", "F,Al", "--objective", "max", "--charge-balanced")
+    assert not {"F", "Al"} & set(
+        pd.read_csv(io.StringIO(kept.stdout))[list("ABCD")].to_numpy().flat
+    )
+
+
+def test_screen_formulas(tmp_path):
+    pipeline = make_formation_energy_pipeline(n_estimators=1, max_iter=1, random_state=0)
+    save_model(pipeline.fit(["NaCl", "KBr", "LiF"], [-2.1, -2.0, -3.2]), tmp_path / "m.safetensors")
+    command = [
+        tmp_path / "m.safetensors",
+        "-e",
+        "Na,Cl,O",
+        "--n-elements",
+        "2",
+        "--max-amount",
+        "2",
+    ]
+    result = screen(*command)
+    assert result.exit_code == 0, result.output
+    frame = pd.read_csv(io.StringIO(result.stdout))
+    assert frame.columns.tolist() == ["candidate", "formula", "predicted"]
+    assert len(frame) == 9
+    assert screen(*command, "-s", "A=Na").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["-e", "Na,K"], 1, "There are no such candidates"),
+        (["-s", "A=Na"], 2, "Give --elements, or --site for B, C, D"),
+        (["-e", "Na,K", "-s", "X=F"], 2, "--site X=F: write SITE=LIST with one of the sites A, B"),
+        (["-e", "Na,Xx"], 1, "unknown element symbol 'Xx'"),
+        (["-e", "Na,K,Al,F", "--prototype", "ABX3"], 2, "not for ABX3"),
+        (["-e", "Na,K,Al,F", "-k", "0"], 1, "k=0"),
+        (["-e", "Na,K,Al,F", "--all", "/proc/nowhere"], 1, "/proc/nowhere"),
+    ],
+)
+def test_screen_refuses(arguments, code, message):
+    result = screen(MODEL, *arguments)
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_ctrl_c_leaves_what_can_be_resumed(tmp_path):
+    elements = ",".join("H Li Be B C N O F Na Mg Al Si P S Cl K Ca Ga Ge As Se Br Rb Sr".split())
+    command = [sys.executable, "-c", "from sklearn_elmodes.cli import main; main()"]
+    command += ["screen", "elpasolites", "-e", elements, "--all", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        end = time.monotonic() + 120
+        while not list(tmp_path.glob("part-*")):
+            assert process.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        output, error = process.communicate()
+    assert process.returncode == 130
+    assert output == b""
+    done = len(list(tmp_path.glob("part-*")))
+    assert f"Interrupted. {done} batches are in {tmp_path}; the same command goes on" in str(error)

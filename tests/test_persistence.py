@@ -248,6 +248,14 @@ def no_spread(header, arrays):
     header["steps"][1]["target"] = [0.0, 0.0]
 
 
+def negative_spread(header, arrays):
+    header["steps"][1]["spread"] = [-1.0, 1.0]
+
+
+def endless_spread(header, arrays):
+    header["steps"][1]["spread"] = [0.0, 1e400]
+
+
 def true_schema(header, arrays):
     header["schema_version"] = True
 
@@ -293,6 +301,8 @@ def integer_weights(header, arrays):
         (doubled_elements, "it has no elements, or one of them twice"),
         (overflowing_weights, "the weights are not of type float32"),
         (no_spread, "no finite mean and scale"),
+        (negative_spread, "the spread has no finite floor and scale"),
+        (endless_spread, "does not describe a model"),
         (true_schema, "schema version True"),
         (other_number, "no step has use for '7.weight'"),
     ],

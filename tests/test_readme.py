@@ -11,18 +11,27 @@ from sklearn_elmodes import load_pretrained, persistence
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-ALCHEMICAL = (ROOT / "docs" / "alchemical_sites.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README + ALCHEMICAL, flags=re.DOTALL)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"```python\n(.*?)```", flags=re.DOTALL)
+README_BLOCKS = BLOCK.findall(README)
 
 
-@pytest.mark.parametrize("number", range(len(BLOCKS)))
-def test_code_runs(number, capsys):
-    exec(compile(BLOCKS[number], f"README block {number}", "exec"), {"__name__": "readme"})
+@pytest.mark.parametrize("number", range(len(README_BLOCKS)))
+def test_every_block_of_the_readme_stands_alone(number, capsys):
+    exec(compile(README_BLOCKS[number], f"README block {number}", "exec"), {"__name__": "readme"})
     assert capsys.readouterr().out
 
 
+@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.stem)
+def test_code_of_the_docs_runs_from_top_to_bottom(page, capsys):
+    names = {"__name__": page.stem}
+    for block in BLOCK.findall(page.read_text(encoding="utf-8")):
+        exec(compile(block, page.name, "exec"), names)
+        assert capsys.readouterr().out
+
+
 def test_there_is_code_to_run():
-    assert any("GridSearchCV" in block for block in BLOCKS)
+    assert any("GridSearchCV" in block for block in README_BLOCKS)
 
 
 def result(name):

@@ -10,7 +10,7 @@ from sklearn.model_selection import train_test_split
 from skorch import NeuralNet
 
 from sklearn_elmodes import FormationEnergyRegressor, make_formation_energy_pipeline
-from sklearn_elmodes.regressor import _site_groups, site_permutations
+from sklearn_elmodes.regressor import _fit_spread, _site_groups, site_permutations
 from sklearn_elmodes.training import SiteDataset, distinct_rows
 
 SMALL = {
@@ -91,6 +91,64 @@ def test_return_std_is_the_spread_of_the_members(crystals):
     single = FormationEnergyRegressor(4, **{**SMALL, "n_estimators": 1}).fit(X, y)
     with pytest.raises(ValueError, match="return_std needs n_estimators of at least 2"):
         single.predict(X, return_std=True)
+
+
+def test_calibrated_spread_is_a_standard_deviation(elpasolites):
+    X, y = elpasolites
+    settings = {"max_iter": 15, "n_estimators": 4, "hidden_layer_sizes": (64, 64)}
+    settings |= {"encoder_layer_sizes": (32, 8), "random_state": 0}
+    bare = make_formation_energy_pipeline("ABC2D6", **settings).fit(X[:2000], y[:2000])
+    calibrated = make_formation_energy_pipeline("ABC2D6", calibrate_spread=True, **settings)
+    calibrated.fit(X[:2000], y[:2000])
+    energy, spread = bare.predict(X[2000:], return_std=True)
+    same, scaled = calibrated.predict(X[2000:], return_std=True)
+    np.testing.assert_array_equal(energy, same)  # all rows are learnt from in the end
+    regressor = calibrated[-1]
+    expected = np.hypot(regressor.spread_floor_, regressor.spread_scale_ * spread)
+    np.testing.assert_allclose(scaled, expected)
+    error = np.abs(y[2000:] - energy)
+    assert (error <= 1.645 * spread).mean() < 0.75
+    assert 0.86 < (error <= 1.645 * scaled).mean() < 0.96
+    assert (bare[-1].spread_floor_, bare[-1].spread_scale_) == (0, 1)
+
+
+def test_calibration_uses_the_rows_of_early_stopping(crystals):
+    X, y = crystals
+    settings = {**SMALL, "early_stopping": True, "max_iter": 5}
+    plain = FormationEnergyRegressor(4, **settings).fit(X, y)
+    model = FormationEnergyRegressor(4, calibrate_spread=True, **settings).fit(X, y)
+    np.testing.assert_array_equal(model.predict(X), plain.predict(X))
+    assert model.spread_floor_ > 0
+    with pytest.raises(ValueError, match="calibrate_spread needs n_estimators of at least 2"):
+        FormationEnergyRegressor(4, calibrate_spread=True, n_estimators=1).fit(X, y)
+
+
+def test_fit_spread_finds_floor_and_scale():
+    rng = np.random.RandomState(0)
+    spread = rng.gamma(2, 0.02, 20_000)
+    error = rng.normal(scale=np.hypot(0.03, 2.5 * spread))
+    np.testing.assert_allclose(_fit_spread(error, spread), (0.03, 2.5), rtol=0.1)
+    np.testing.assert_allclose(_fit_spread(1e6 * error, 1e6 * spread), (3e4, 2.5), rtol=0.1)
+    assert _fit_spread(np.zeros(3), np.ones(3)) == (0, 1)
+    assert _fit_spread(np.ones(3), np.zeros(3)) == (1, 1)
+
+
+@pytest.mark.parametrize("n_distinct", [3, 600])
+def test_fast_prediction_is_that_of_the_network(n_distinct, rng):
+    """Few descriptions are tabulated, many are not; both equal the plain forward pass."""
+    features = rng.normal(size=(n_distinct, 5))
+    sites = rng.randint(n_distinct, size=(700, 3))
+    X = features[sites].reshape(700, 15)
+    model = FormationEnergyRegressor(
+        3, equivalent_sites=[(0, 2)], **{**SMALL, "n_estimators": 3}
+    ).fit(X, X.sum(axis=1))
+    network = model.net_.module_
+    data = model._dataset(X, None, "cpu")
+    rows = torch.arange(700).expand(3, -1)
+    with torch.inference_mode():
+        plain = network(**data.inputs(rows))
+    fast = network.predict(data.site_features, data.sites)
+    torch.testing.assert_close(fast, plain, rtol=0, atol=1e-12)
 
 
 def test_early_stopping_keeps_the_best_weights():

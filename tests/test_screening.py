@@ -223,7 +223,7 @@ def test_a_folder_of_another_screening_is_refused(model, space, tmp_path):
         screen(model, space, output=folder)
     assert [path.name for path in folder.iterdir()] == ["thesis.tex"]
     for record in ("{}", "[]", "null", "{", '{"format": 1}', "\udcff"):
-        (folder / "screening.json").write_bytes(record.encode(errors="surrogateescape"))
+        (folder / "_screening.json").write_bytes(record.encode(errors="surrogateescape"))
         with pytest.raises(ValueError, match="no record of a screening"):
             screen(model, space, output=folder)
 
