@@ -159,7 +159,7 @@ class Candidates(ABC):
 class CandidatesShard:
     """The candidates of a space from ``start`` up to ``stop``, used like the space itself."""
 
-    def __init__(self, space: Candidates, start: int, stop: int) -> None:
+    def __init__(self, space: Candidates | CandidatesShard, start: int, stop: int) -> None:
         self.space = space
         self.start = start
         self.stop = stop

@@ -7,15 +7,16 @@ Every module holds a whole ensemble: parameters carry a leading axis of
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU,
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": partial(nn.ReLU, inplace=True),
     "silu": nn.SiLU,
     "tanh": nn.Tanh,
 }
@@ -59,7 +60,7 @@ class Residual(nn.Module):
             # the products, and the members see different rows anyway.
             kept = torch.empty_like(x[0]).bernoulli_(1 - self.dropout, generator=generator)
             change = change * kept.div_(1 - self.dropout)
-        return x + change
+        return x.add_(change) if torch.is_inference_mode_enabled() else x + change
 
 
 class SiteNetwork(nn.Module):
@@ -202,22 +203,26 @@ class SiteNetwork(nn.Module):
         """
         n_members, n_distinct = self.n_members, len(site_features)
         n_orders, n_sites = self.permutations.shape
+        tabulated = n_sites > 1 and n_distinct <= _FEW_SPECIES
+        if tabulated:
+            tables = self._tabulate(site_features).flatten(0, 2)
+            by_site = torch.arange(n_members * n_sites, device=sites.device) * n_distinct
         block_rows = max(1, _BLOCK_ROWS // (n_members * n_orders))
-        blocks = []
-        if n_sites == 1 or n_distinct > _FEW_SPECIES:
-            for block in sites.split(block_rows):
+        # Small results that stay between large ones that go would fragment the memory.
+        predicted = site_features.new_empty(n_members, len(sites))
+        for start in range(0, len(sites), block_rows):
+            block = sites[start : start + block_rows]
+            if tabulated:
+                index = block[:, self.permutations] + by_site.view(n_members, 1, 1, n_sites)
+                rows = functional.embedding_bag(index.view(-1, n_sites), tables, mode="sum")
+                result = self._finish(rows.view(n_members, len(block) * n_orders, -1))
+                result = result.view(n_members, len(block), n_orders).mean(dim=2)
+            else:
                 own = site_features[block.flatten()].expand(n_members, -1, -1)
                 index = torch.arange(block.numel(), device=block.device).view(block.shape)
-                blocks.append(self(own, index.expand(n_members, -1, -1)))
-            return torch.cat(blocks, dim=1)
-        tables = self._tabulate(site_features).flatten(0, 2)
-        by_site = torch.arange(n_members * n_sites, device=sites.device) * n_distinct
-        for block in sites[:, self.permutations].split(block_rows):
-            index = block + by_site.view(n_members, 1, 1, n_sites)
-            rows = functional.embedding_bag(index.view(-1, n_sites), tables, mode="sum")
-            predicted = self._finish(rows.view(n_members, len(block) * n_orders, -1))
-            blocks.append(predicted.view(n_members, len(block), n_orders).mean(dim=2))
-        return torch.cat(blocks, dim=1)
+                result = self(own, index.expand(n_members, -1, -1))
+            predicted[:, start : start + block_rows] = result
+        return predicted
 
     def _tabulate(self, site_features: Tensor) -> Tensor:
         """Return what each description on each site adds to the first layer.

@@ -6,7 +6,7 @@ import io
 import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_elmodes.candidates import Candidates, CandidatesShard
 from sklearn_elmodes.elements import atomic_number, shown
 from sklearn_elmodes.formulas import RowError
 from sklearn_elmodes.persistence import write_atomically
@@ -135,7 +136,7 @@ def screen(
     avoided = [atomic_number(symbol) for symbol in avoid_elements]
     job = _Screening(
         estimator,
-        candidates,
+        _columns(estimator, candidates),
         k=int(k),
         objective=objective,
         return_std=bool(return_std or max_std is not None),
@@ -145,43 +146,47 @@ def screen(
         max_distance=max_distance,
         keep_all=output is not None,
     )
-    job.check_elements()
+    _check_elements(estimator, candidates, avoided)
     if output is None:
-        return _run(job, None, int(batch_size), n_jobs, verbose)
-    with _Shards(Path(output), job, int(batch_size)) as shards:
-        return _run(job, shards, int(batch_size), n_jobs, verbose)
+        return _run(job, candidates, None, int(batch_size), n_jobs, verbose)
+    with _Shards(Path(output), job, candidates, int(batch_size)) as shards:
+        return _run(job, candidates, shards, int(batch_size), n_jobs, verbose)
 
 
 def _run(
-    job: _Screening, shards: _Shards | None, batch_size: int, n_jobs: int | None, verbose: int
+    job: _Screening,
+    candidates: Any,
+    shards: _Shards | None,
+    batch_size: int,
+    n_jobs: int | None,
+    verbose: int,
 ) -> pd.DataFrame:
     """Predict what is not there yet, and merge the best of all batches."""
     from joblib import Parallel, delayed
     from tqdm import tqdm
 
-    total = len(job.candidates)
-    best = job.empty()
+    total = len(candidates)
+    best = job(0, _part(candidates, 0, 0))[2]
     starts = []
     with tqdm(
         total=total, desc="Screening", unit=" candidates", unit_scale=True, disable=not verbose
     ) as bar:
         for start in range(0, total, batch_size):
-            stop = min(start + batch_size, total)
-            finished = None if shards is None else shards.read(start, stop)
+            finished = None if shards is None else shards.read(start)
             if finished is None:
                 starts.append(start)
             else:
                 best = job.merge(best, job.best(finished))
-                bar.update(stop - start)
+                bar.update(min(batch_size, total - start))
         # Results come as they are ready, so that no batch waits in memory for another.
-        results: Iterator[tuple[int, int, Any, Any]] = Parallel(
+        results: Iterator[tuple[int, Any, Any]] = Parallel(
             n_jobs=n_jobs, return_as="generator_unordered"
-        )(delayed(job)(start, min(start + batch_size, total)) for start in starts)
-        for start, stop, predicted, own_best in results:
+        )(delayed(job)(start, _part(candidates, start, start + batch_size)) for start in starts)
+        for start, predicted, own_best in results:
             if shards is not None:
-                shards.write(start, stop, predicted)
+                shards.write(start, predicted)
             best = job.merge(best, own_best)
-            bar.update(stop - start)
+            bar.update(min(batch_size, total - start))
     return best.drop(columns="score") if isinstance(job.objective, str) else best
 
 
@@ -190,7 +195,7 @@ class _Screening:
     """What is predicted and how: all that another process needs."""
 
     estimator: Any
-    candidates: Any
+    columns: list[str]
     k: int
     objective: Any
     return_std: bool
@@ -199,22 +204,6 @@ class _Screening:
     neighbours: _Neighbours | None
     max_distance: float | None
     keep_all: bool
-    columns: list[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        if not hasattr(self.candidates, "__len__") or not hasattr(self.candidates, "__getitem__"):
-            raise ValueError(
-                f"candidates must have a length and slices, got {shown(self.candidates)}."
-            )
-        rows = self.rows(0, 1)
-        prototype = getattr(_first_step(self.estimator), "prototype_", None)
-        n_columns = rows.shape[1] if rows.ndim == 2 else 1
-        names = getattr(self.candidates, "columns", None)
-        if names is None:
-            names = getattr(prototype, "sites", None) if n_columns > 1 else ["formula"]
-        if names is None or len(names) != n_columns:
-            names = [f"site_{number}" for number in range(1, n_columns + 1)]
-        self.columns = [str(name) for name in names]
 
     @property
     def value_names(self) -> list[str]:
@@ -222,45 +211,20 @@ class _Screening:
         distance = ["distance"] * (self.neighbours is not None)
         return ["predicted", *["spread"] * self.return_std, *distance]
 
-    def wanted(self, positions: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[Any]]:
-        """Return candidates at these consecutive positions, without those to avoid."""
-        rows = self.rows(*(positions[[0, -1]] + [0, 1])) if len(positions) else self.rows(0, 0)
+    def __call__(self, start: int, part: Any) -> tuple[int, Any, pd.DataFrame]:
+        """Predict a batch; return the predictions where they are kept, and the best."""
+        positions, rows = self.wanted(start, part)
+        frame = self.frame(positions, rows, self.predict(positions, rows))
+        return start, frame if self.keep_all else None, self.best(frame)
+
+    def wanted(self, start: int, part: Any) -> tuple[NDArray[np.intp], NDArray[Any]]:
+        """Return the candidates of a part that begins at ``start``, without those to avoid."""
+        rows = _rows(part)
+        positions = np.arange(start, start + len(rows))
         if not self.avoided or not len(rows):
             return positions, rows
         kept = ~contained_elements(rows)[:, np.array(self.avoided) - 1].any(axis=1)
         return positions[kept], rows[kept]
-
-    def rows(self, start: int, stop: int) -> NDArray[Any]:
-        """Return the candidates from ``start`` up to ``stop`` as an array."""
-        part = getattr(self.candidates, "iloc", self.candidates)[start:stop]
-        if hasattr(part, "to_numpy"):
-            part = part.to_numpy()
-        elif not isinstance(part, np.ndarray):
-            species = np.empty(len(part), dtype=object)
-            species[:] = part  # formulas, mappings or rows of species
-            if len(part) and isinstance(part[0], (list, tuple, np.ndarray)):
-                species = np.array([list(row) for row in part], dtype=object)
-            part = species
-        return part[:, 0] if part.ndim == 2 and part.shape[1] == 1 else part
-
-    def check_elements(self) -> None:
-        """Refuse a space whose elements have no modes before hours are spent on it."""
-        modes = getattr(_first_step(self.estimator), "modes_", None)
-        if modes is None:
-            return
-        used = [s for s in getattr(self.candidates, "elements", ()) if s not in modes.index]
-        missing = [symbol for symbol in used if atomic_number(symbol) not in self.avoided]
-        if missing:
-            raise ValueError(
-                f"The candidates contain {', '.join(missing)}, for which the model has no modes: "
-                "leave them out, or name them in avoid_elements."
-            )
-
-    def __call__(self, start: int, stop: int) -> tuple[int, int, Any, pd.DataFrame]:
-        """Predict a batch; return the predictions where they are kept, and the best."""
-        positions, rows = self.wanted(np.arange(start, stop))
-        frame = self.frame(positions, rows, self.predict(positions, rows))
-        return start, stop, frame if self.keep_all else None, self.best(frame)
 
     def predict(
         self, positions: NDArray[np.intp], rows: NDArray[Any]
@@ -312,11 +276,6 @@ class _Screening:
         species = rows.reshape(len(rows), len(self.columns)).astype(object)
         table = dict(zip(self.columns, species.T, strict=True)) | values
         return pd.DataFrame(table, index=pd.Index(positions, name="candidate"))
-
-    def empty(self) -> pd.DataFrame:
-        """Return the best of no candidates."""
-        none = np.arange(0)
-        return self.best(self.frame(none, self.rows(0, 0), self.predict(none, self.rows(0, 0))))
 
     def best(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Choose the best of a batch."""
@@ -380,7 +339,7 @@ class _Neighbours:
 class _Shards:
     """A folder with one Parquet file for each batch, and what tells whose it is."""
 
-    def __init__(self, folder: Path, job: _Screening, batch_size: int) -> None:
+    def __init__(self, folder: Path, job: _Screening, candidates: Any, batch_size: int) -> None:
         try:
             import pyarrow.parquet  # noqa: F401
         except ImportError as error:
@@ -389,6 +348,7 @@ class _Shards:
             ) from error
         self.folder = folder
         self.job = job
+        self.candidates = candidates
         self.batch_size = batch_size
 
     def __enter__(self) -> _Shards:
@@ -422,7 +382,7 @@ class _Shards:
         probe = self._probe()
         own: dict[str, Any] = {
             "format": _FORMAT,
-            "n_candidates": len(self.job.candidates),
+            "n_candidates": len(self.candidates),
             "batch_size": self.batch_size,
             "columns": [*self.job.columns, *self.job.value_names],
             "avoid_elements": sorted(self.job.avoided),
@@ -451,10 +411,9 @@ class _Shards:
 
     def _probe(self) -> dict[str, list[Any]]:
         """Predict a few candidates, spread over the space, to recognise space and model."""
-        total = len(self.job.candidates)
-        positions = np.unique(np.linspace(0, max(total - 1, 0), min(_PROBES, total)).astype(int))
-        wanted = [self.job.wanted(positions[i : i + 1]) for i in range(len(positions))]
-        wanted = wanted or [self.job.wanted(positions)]
+        total = len(self.candidates)
+        chosen = np.unique(np.linspace(0, max(total - 1, 0), _PROBES).astype(int)).tolist()
+        wanted = [self.job.wanted(i, _part(self.candidates, i, i + 1)) for i in chosen]
         positions, rows = (np.concatenate(parts) for parts in zip(*wanted, strict=True))
         values = self.job.predict(positions, rows)
         return {
@@ -465,7 +424,7 @@ class _Shards:
             **{name: numbers.tolist() for name, numbers in values.items()},
         }
 
-    def write(self, start: int, stop: int, frame: pd.DataFrame) -> None:
+    def write(self, start: int, frame: pd.DataFrame) -> None:
         """Write the file of a batch, whole or not at all."""
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -480,7 +439,7 @@ class _Shards:
         pq.write_table(pa.table(columns), content, compression="zstd")
         write_atomically(self.path(start), content.getvalue())
 
-    def read(self, start: int, stop: int) -> pd.DataFrame | None:
+    def read(self, start: int) -> pd.DataFrame | None:
         """Read the file of a batch; None if it is not there, or damaged."""
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -497,12 +456,65 @@ class _Shards:
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
             warnings.warn(f"{path} is damaged and is written again: {error!s:.200}", stacklevel=4)
             return None
-        positions, rows = self.job.wanted(np.arange(start, stop))
+        part = _part(self.candidates, start, start + self.batch_size)
+        positions, rows = self.job.wanted(start, part)
         species = rows.reshape(len(rows), len(self.job.columns)).astype(str)
         written = frame[self.job.columns].to_numpy().astype(str)
         if not np.array_equal(frame.index, positions) or not np.array_equal(species, written):
             raise ValueError(f"{path} belongs to another screening: its candidates differ.")
         return frame
+
+
+def _columns(estimator: Any, candidates: Any) -> list[str]:
+    """Name the columns of a table of candidates."""
+    if not hasattr(candidates, "__len__") or not hasattr(candidates, "__getitem__"):
+        raise ValueError(f"candidates must have a length and slices, got {shown(candidates)}.")
+    rows = _rows(_part(candidates, 0, 1))
+    n_columns = rows.shape[1] if rows.ndim == 2 else 1
+    names: Any = getattr(candidates, "columns", None)
+    if names is None and n_columns == 1:
+        return ["formula"]
+    if names is None:
+        names = getattr(getattr(_first_step(estimator), "prototype_", None), "sites", ())
+    if len(names) != n_columns:
+        names = [f"site_{number}" for number in range(1, n_columns + 1)]
+    return list(map(str, names))
+
+
+def _part(candidates: Any, start: int, stop: int) -> Any:
+    """Cut out candidates; of a space without working them out."""
+    stop = min(stop, len(candidates))
+    if isinstance(candidates, (Candidates, CandidatesShard)):
+        return CandidatesShard(candidates, start, stop)
+    return getattr(candidates, "iloc", candidates)[start:stop]
+
+
+def _rows(part: Any) -> NDArray[Any]:
+    """Turn candidates into an array: of one dimension, or with a column for each site."""
+    if hasattr(part, "to_numpy"):
+        rows = part.to_numpy()
+    elif isinstance(part, np.ndarray):
+        rows = part
+    elif len(part) and isinstance(part[0], (list, tuple, np.ndarray)):
+        rows = np.array([list(row) for row in part], dtype=object)
+    else:
+        rows = np.empty(len(part), dtype=object)
+        rows[:] = part  # formulas or mappings
+    return rows[:, 0] if rows.ndim == 2 and rows.shape[1] == 1 else rows
+
+
+def _check_elements(estimator: Any, candidates: Any, avoided: list[int]) -> None:
+    """Refuse a space whose elements have no modes before hours are spent on it."""
+    modes = getattr(_first_step(estimator), "modes_", None)
+    if modes is None:
+        return
+    elements = getattr(getattr(candidates, "space", candidates), "elements", ())
+    missing = [s for s in elements if s not in modes.index and atomic_number(s) not in avoided]
+    if missing:
+        raise ValueError(
+            f"The candidates contain {', '.join(missing)}, for which the model has no modes: "
+            "leave them out, or name them in avoid_elements."
+        )
 
 
 def _first_step(estimator: Any) -> Any:

@@ -23,6 +23,8 @@ from sklearn_elmodes.networks import EnsembleLoss, SiteNetwork
 
 Batch = tuple[dict[str, Tensor], Tensor]
 
+_FEW_ROWS = 256
+
 
 @dataclass(frozen=True)
 class SiteDataset(Dataset[Any]):
@@ -301,6 +303,8 @@ def distinct_rows(rows: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp
     """
     import pandas as pd
 
+    if len(rows) <= _FEW_ROWS:
+        return _sorted_rows(rows)
     words = np.ascontiguousarray(rows).view(np.uint32)
     multipliers = np.random.RandomState(0).randint(1, 2**63, words.shape[1], dtype=np.uint64) | 1
     keys = words.astype(np.uint64) @ multipliers
@@ -308,9 +312,14 @@ def distinct_rows(rows: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp
     first = np.empty(len(distinct), dtype=np.intp)
     first[inverse[::-1]] = np.arange(len(rows) - 1, -1, -1)
     if not np.array_equal(rows[first][inverse], rows):  # two rows with one hash
-        _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
-        return first, inverse.reshape(-1)
+        return _sorted_rows(rows)
     order = np.lexsort(rows[first].T[::-1])
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     return first[order], rank[inverse]
+
+
+def _sorted_rows(rows: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Do the same by sorting, which is faster for few rows."""
+    _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    return first, inverse.reshape(-1)

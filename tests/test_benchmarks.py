@@ -15,6 +15,7 @@ NEED_ELPASOLITES = {
     "featurization",
     "held_out_elements",
     "learning_curve",
+    "screening",
     "skipatom_subset",
     "training_overhead",
 }

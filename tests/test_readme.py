@@ -65,6 +65,28 @@ def test_the_subset_and_the_speed_are_the_measured_ones():
     assert f"takes about {seconds:.0f} s on one core" in README
 
 
+def test_screening_is_the_measured_one():
+    found = result("screening")
+    assert (found["n_ordered"], found["n_distinct"]) == (1_974_024, 987_012)
+    hours = found["magpie_random_forest_seconds_extrapolated"] / 3600
+    for text in (
+        f"take {np.median(found['seconds']['values']):.0f} s on two cores",
+        f"networks: {found['share_of_matrix_product_peak']:.0%} of what",
+        f"in {found['peak_memory_mb']:.0f} MB of memory",
+        f"would take {hours:.1f} hours. One row takes {found['one_row_ms']:.1f} ms.",
+    ):
+        assert text in README.replace("\n", " ")
+
+
+def test_calibration_is_the_measured_one():
+    found = result("calibration")
+    held_out = {run["element"]: run["coverage"] for run in found["runs"] if run["element"]}
+    for name, levels in found["known elements"].items():
+        cells = [f"{level['mean']:.1%}" for level in levels.values()]
+        cells += [f"{held_out[element][name][2]:.0%}" for element in ("Cl", "Ga", "Cs", "O")]
+        assert f"| {name} | {' | '.join(cells)} |" in README
+
+
 def test_held_out_elements_are_the_measured_ones():
     held_out = result("held_out_elements")
     for name, found in held_out["summary"].items():
