@@ -20,7 +20,7 @@ from sklearn_elmodes.elements import shown
 
 _MAX_PERMUTATIONS = 24
 _ACTIVATIONS = {"relu", "silu", "tanh"}
-_PREDICT_ROWS = 65_536  # rows whose distinct sites are sought together
+_PREDICT_ROWS = 16_384  # rows whose distinct sites are sought together
 
 
 class FormationEnergyRegressor(RegressorMixin, BaseEstimator):

@@ -179,7 +179,7 @@ def _run(
                 best = job.merge(best, job.best(finished))
                 bar.update(min(batch_size, total - start))
         # Results come as they are ready, so that no batch waits in memory for another.
-        results: Iterator[tuple[int, Any, Any]] = Parallel(
+        results: Iterator[tuple[int, Any, pd.DataFrame]] = Parallel(
             n_jobs=n_jobs, return_as="generator_unordered"
         )(delayed(job)(start, _part(candidates, start, start + batch_size)) for start in starts)
         for start, predicted, own_best in results:
@@ -188,6 +188,15 @@ def _run(
             best = job.merge(best, own_best)
             bar.update(min(batch_size, total - start))
     return best.drop(columns="score") if isinstance(job.objective, str) else best
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Candidates, by position and as they are, and what was computed for them."""
+
+    positions: NDArray[np.intp]
+    rows: NDArray[Any]
+    values: dict[str, NDArray[np.float64]]
 
 
 @dataclass(eq=False)  # joblib on dask wants its tasks hashable
@@ -211,11 +220,11 @@ class _Screening:
         distance = ["distance"] * (self.neighbours is not None)
         return ["predicted", *["spread"] * self.return_std, *distance]
 
-    def __call__(self, start: int, part: Any) -> tuple[int, Any, pd.DataFrame]:
+    def __call__(self, start: int, part: Any) -> tuple[int, _Batch | None, pd.DataFrame]:
         """Predict a batch; return the predictions where they are kept, and the best."""
         positions, rows = self.wanted(start, part)
-        frame = self.frame(positions, rows, self.predict(positions, rows))
-        return start, frame if self.keep_all else None, self.best(frame)
+        batch = _Batch(positions, rows, self.predict(positions, rows))
+        return start, batch if self.keep_all else None, self.best(batch)
 
     def wanted(self, start: int, part: Any) -> tuple[NDArray[np.intp], NDArray[Any]]:
         """Return the candidates of a part that begins at ``start``, without those to avoid."""
@@ -267,48 +276,48 @@ class _Screening:
             return rows
         return pd.DataFrame(rows.reshape(len(rows), len(self.columns)), columns=names)
 
-    def frame(
-        self, positions: NDArray[np.intp], rows: NDArray[Any], values: dict[str, Any]
-    ) -> pd.DataFrame:
+    def frame(self, batch: _Batch, chosen: NDArray[np.intp]) -> pd.DataFrame:
         """Make the table that the user sees."""
         import pandas as pd
 
-        species = rows.reshape(len(rows), len(self.columns)).astype(object)
-        table = dict(zip(self.columns, species.T, strict=True)) | values
-        return pd.DataFrame(table, index=pd.Index(positions, name="candidate"))
+        species = batch.rows[chosen].reshape(len(chosen), len(self.columns)).astype(object)
+        table = dict(zip(self.columns, species.T, strict=True))
+        table |= {name: numbers[chosen] for name, numbers in batch.values.items()}
+        return pd.DataFrame(table, index=pd.Index(batch.positions[chosen], name="candidate"))
 
-    def best(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def best(self, batch: _Batch) -> pd.DataFrame:
         """Choose the best of a batch."""
-        if self.max_std is not None:
-            frame = frame[frame["spread"] <= self.max_std]
-        if self.max_distance is not None:
-            frame = frame[frame["distance"] <= self.max_distance]
+        allowed = np.ones(len(batch.positions), dtype=bool)
+        for name, most in (("spread", self.max_std), ("distance", self.max_distance)):
+            if most is not None:
+                allowed &= batch.values[name] <= most
+        chosen = np.flatnonzero(allowed)
         if isinstance(self.objective, str):
-            score = frame["predicted"].to_numpy() * (1 if self.objective == "min" else -1)
-        elif not len(frame):
+            score = batch.values["predicted"][chosen] * (1 if self.objective == "min" else -1)
+        elif not len(chosen):
             score = np.zeros(0)
         else:
-            score = np.asarray(self.objective(frame.copy()), dtype=np.float64)
-            if score.shape != (len(frame),):
+            score = np.asarray(self.objective(self.frame(batch, chosen)), dtype=np.float64)
+            if score.shape != chosen.shape:
                 raise ValueError(
-                    f"The objective returned a result of shape {score.shape} for {len(frame)} "
+                    f"The objective returned a result of shape {score.shape} for {len(chosen)} "
                     "candidates; it must return one number for each."
                 )
             if np.isnan(score).any():
-                row = int(np.flatnonzero(np.isnan(score))[0])
-                raise ValueError(f"The objective of candidate {frame.index[row]} is NaN.")
-        return self._top(frame.assign(score=score))
+                row = chosen[np.flatnonzero(np.isnan(score))[0]]
+                raise ValueError(f"The objective of candidate {batch.positions[row]} is NaN.")
+        order = np.argsort(score, kind="stable")[: self.k]  # of equal ones the first
+        return self.frame(batch, chosen[order]).assign(score=score[order])
 
     def merge(self, *parts: pd.DataFrame) -> pd.DataFrame:
         """Choose the best of several choices."""
         import pandas as pd
 
         filled = [part for part in parts if len(part)]
-        return self._top(pd.concat(filled)) if filled else parts[0]
-
-    def _top(self, frame: pd.DataFrame) -> pd.DataFrame:
-        order = np.lexsort((frame.index.to_numpy(), frame["score"].to_numpy()))
-        return frame.iloc[order[: self.k]]
+        if not filled:
+            return parts[0]
+        both = pd.concat(filled)
+        return both.iloc[np.lexsort((both.index, both["score"]))[: self.k]]
 
 
 class _Neighbours:
@@ -424,22 +433,26 @@ class _Shards:
             **{name: numbers.tolist() for name, numbers in values.items()},
         }
 
-    def write(self, start: int, frame: pd.DataFrame) -> None:
+    def write(self, start: int, batch: _Batch) -> None:
         """Write the file of a batch, whole or not at all."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        columns: dict[str, Any] = {"candidate": pa.array(frame.index.to_numpy())}
-        for name in frame.columns:
-            if name in self.job.columns:
-                columns[name] = pa.array(list(map(str, frame[name])), pa.string())
-            else:
-                columns[name] = pa.array(frame[name].to_numpy())
+        species = self._as_text(batch.rows)
+        columns = [
+            pa.array(batch.positions),
+            *(pa.array(column, pa.string()) for column in species.T),
+            *(pa.array(batch.values[name]) for name in self.job.value_names),
+        ]
         content = io.BytesIO()
-        pq.write_table(pa.table(columns), content, compression="zstd")
+        table = pa.table(columns, ["candidate", *self.job.columns, *self.job.value_names])
+        pq.write_table(table, content, compression="zstd")
         write_atomically(self.path(start), content.getvalue())
 
-    def read(self, start: int) -> pd.DataFrame | None:
+    def _as_text(self, rows: NDArray[Any]) -> NDArray[np.str_]:
+        return rows.reshape(len(rows), len(self.job.columns)).astype(str)
+
+    def read(self, start: int) -> _Batch | None:
         """Read the file of a batch; None if it is not there, or damaged."""
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -451,18 +464,20 @@ class _Shards:
             frame = pq.ParquetFile(path).read().to_pandas().set_index("candidate")
             if list(frame.columns) != [*self.job.columns, *self.job.value_names]:
                 raise ValueError("it has other columns")
-            if not np.isfinite(frame[self.job.value_names].to_numpy(dtype=np.float64)).all():
+            values = {name: frame[name].to_numpy(np.float64) for name in self.job.value_names}
+            if not all(np.isfinite(numbers).all() for numbers in values.values()):
                 raise ValueError("it holds values that are no numbers")
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
             warnings.warn(f"{path} is damaged and is written again: {error!s:.200}", stacklevel=4)
             return None
         part = _part(self.candidates, start, start + self.batch_size)
         positions, rows = self.job.wanted(start, part)
-        species = rows.reshape(len(rows), len(self.job.columns)).astype(str)
         written = frame[self.job.columns].to_numpy().astype(str)
-        if not np.array_equal(frame.index, positions) or not np.array_equal(species, written):
+        if not np.array_equal(frame.index, positions) or not np.array_equal(
+            self._as_text(rows), written
+        ):
             raise ValueError(f"{path} belongs to another screening: its candidates differ.")
-        return frame
+        return _Batch(positions, rows, values)
 
 
 def _columns(estimator: Any, candidates: Any) -> list[str]:
