@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _MANIFEST = "_screening.json"  # readers of a folder of Parquet files pass over a leading _
 _FORMAT = 1
+_RESULTS = ("candidate", "predicted", "spread", "distance", "score")
 _PROBES = 64  # candidates by whose predictions a model is recognised
 
 
@@ -493,6 +494,9 @@ def _columns(estimator: Any, candidates: Any) -> list[str]:
         names = getattr(getattr(_first_step(estimator), "prototype_", None), "sites", ())
     if len(names) != n_columns:
         names = [f"site_{number}" for number in range(1, n_columns + 1)]
+    taken = [name for name in map(str, names) if name in _RESULTS]
+    if taken:
+        raise ValueError(f"candidates has a column {taken[0]!r}, the name of a result; rename it.")
     return list(map(str, names))
 
 

@@ -112,6 +112,20 @@ def test_calibrated_spread_is_a_standard_deviation(elpasolites):
     assert (bare[-1].spread_floor_, bare[-1].spread_scale_) == (0, 1)
 
 
+def test_conformal_intervals_cover_held_out_elpasolites(elpasolites):
+    regression = pytest.importorskip("mapie.regression")
+    X, y = elpasolites
+    model = make_formation_energy_pipeline("ABC2D6", **{**SMALL, "max_iter": 20})
+    model.fit(X[:2000], y[:2000])
+    intervals = regression.SplitConformalRegressor(
+        model, confidence_level=[0.5, 0.9], prefit=True
+    ).conformalize(X[2000:4000], y[2000:4000])
+    energy, limits = intervals.predict_interval(X[4000:])
+    np.testing.assert_array_equal(energy, model.predict(X[4000:]))
+    inside = (limits[:, 0] <= y[4000:, None]) & (y[4000:, None] <= limits[:, 1])
+    np.testing.assert_allclose(inside.mean(axis=0), [0.5, 0.9], atol=0.03)
+
+
 def test_calibration_uses_the_rows_of_early_stopping(crystals):
     X, y = crystals
     settings = {**SMALL, "early_stopping": True, "max_iter": 5}

@@ -162,6 +162,8 @@ def test_wrong_use_is_refused(model, space):
     ]:
         with pytest.raises(ValueError, match=message):
             screen(model, space, **settings)
+    with pytest.raises(ValueError, match="has a column 'spread', the name of a result"):
+        screen(model, pd.DataFrame({"spread": ["K2NaAlF6"]}))
     with pytest.raises(ValueError, match="must have a length and slices"):
         screen(model, iter(["NaCl"]))
     with pytest.raises(ValueError, match="Candidate 0, H Li O F, has the predicted value nan"):
