@@ -25,7 +25,45 @@ _MAX_FILTERED = 2**36  # one bit for each candidate before the filters: 8 GiB
 _SYMBOLS = np.array(["", *SYMBOLS])
 
 
-class Candidates(ABC):
+class _Sized(ABC):
+    """What a space and its shards have in common."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, key: Any) -> Any: ...
+
+    def __iter__(self) -> Iterator[Any]:
+        for start in range(0, len(self), _BLOCK):
+            rows = self[start : start + _BLOCK].tolist()
+            yield from map(tuple, rows) if rows and isinstance(rows[0], list) else rows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array of all candidates."""
+        return len(self), *self[:0].shape[1:]
+
+    def to_numpy(self) -> NDArray[Any]:
+        """Return all candidates as one array."""
+        return np.asarray(self[:])
+
+    def shard(self, number: int, n_shards: int) -> CandidatesShard:
+        """Return one of ``n_shards`` parts of nearly equal size, counted from 0.
+
+        Raises
+        ------
+        ValueError
+            If there is no such part.
+        """
+        if not 0 <= number < n_shards:
+            raise ValueError(f"There is no shard {number} of {n_shards}: they count from 0.")
+        return CandidatesShard(
+            self, number * len(self) // n_shards, (number + 1) * len(self) // n_shards
+        )
+
+
+class Candidates(_Sized):
     """A space of candidates that behaves like a sequence, and is none.
 
     ``len(space)`` counts, ``space[i]`` is one candidate, ``space[start:stop]``
@@ -33,11 +71,15 @@ class Candidates(ABC):
     and ``space.shard(i, n)`` the i-th of n parts. Candidates are worked out from
     their position when they are asked for.
 
+    Of crystals that equivalent sites make the same there is one, and constraints see
+    it in that order of the sites only, in general the lighter element first.
+
     Filters (constraints, oxidation states, exclusions) are applied to the whole
     space on first use, and cost one bit of memory for each candidate before
     them.
     """
 
+    elements: tuple[str, ...]
     _size: int  # before the filters
     _constraints: tuple[Constraint, ...] = ()
     _states: dict[int, list[Fraction]] | None = None
@@ -58,7 +100,8 @@ class Candidates(ABC):
     def _frame(self, numbers: NDArray[np.intp], amounts: NDArray[np.intp]) -> Any:
         """Return candidates as constraints see them."""
 
-    def _is_filtered(self) -> bool:
+    def is_filtered(self) -> bool:
+        """Tell whether candidates are chosen from more than there are."""
         return bool(self._constraints) or self._states is not None
 
     def _keeps(
@@ -100,7 +143,7 @@ class Candidates(ABC):
 
     def _rank(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Find where candidates stand before the filters."""
-        if not self._is_filtered():
+        if not self.is_filtered():
             return positions
         bits, before = self._kept
         blocks = np.searchsorted(before, positions, side="right") - 1
@@ -113,7 +156,7 @@ class Candidates(ABC):
         return ranks
 
     def __len__(self) -> int:
-        return int(self._kept[1][-1]) if self._is_filtered() else self._size
+        return int(self._kept[1][-1]) if self.is_filtered() else self._size
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, slice):
@@ -127,42 +170,16 @@ class Candidates(ABC):
             return rows
         return tuple(rows[0].tolist()) if rows.ndim == 2 else str(rows[0])
 
-    def __iter__(self) -> Iterator[Any]:
-        for start in range(0, len(self), _BLOCK):
-            rows = self[start : start + _BLOCK].tolist()
-            yield from map(tuple, rows) if rows and isinstance(rows[0], list) else rows
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the array of all candidates."""
-        return len(self), *self._write(*self._read(np.zeros(0, dtype=np.int64))).shape[1:]
-
-    def to_numpy(self) -> NDArray[Any]:
-        """Return all candidates as one array."""
-        return np.asarray(self[:])
-
-    def shard(self, number: int, n_shards: int) -> CandidatesShard:
-        """Return one of ``n_shards`` parts of nearly equal size, counted from 0.
-
-        Raises
-        ------
-        ValueError
-            If there is no such part.
-        """
-        if not 0 <= number < n_shards:
-            raise ValueError(f"There is no shard {number} of {n_shards}: they count from 0.")
-        return CandidatesShard(
-            self, number * len(self) // n_shards, (number + 1) * len(self) // n_shards
-        )
-
-
-class CandidatesShard:
+class CandidatesShard(_Sized):
     """The candidates of a space from ``start`` up to ``stop``, used like the space itself."""
 
-    def __init__(self, space: Candidates | CandidatesShard, start: int, stop: int) -> None:
-        self.space = space
-        self.start = start
-        self.stop = stop
+    def __init__(self, part_of: _Sized, start: int, stop: int) -> None:
+        # A part of a part is one of the whole, too.
+        offset: int = part_of.start if isinstance(part_of, CandidatesShard) else 0
+        self.space: Any = part_of.space if isinstance(part_of, CandidatesShard) else part_of
+        self.start: int = offset + start
+        self.stop: int = offset + stop
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -173,15 +190,6 @@ class CandidatesShard:
             stop = None if positions.stop < 0 else positions.stop
             return self.space[positions.start : stop : positions.step]
         return self.space[positions]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the array of all candidates."""
-        return len(self), *self.space.shape[1:]
-
-    def to_numpy(self) -> NDArray[Any]:
-        """Return all candidates as one array."""
-        return np.asarray(self[:])
 
 
 class SiteCandidates(Candidates):
@@ -216,16 +224,18 @@ class SiteCandidates(Candidates):
         constraints: Any = (),
     ) -> None:
         self.sites = tuple(sites)
-        self._multiplicities = np.array(multiplicities)
+        self.multiplicities = tuple(multiplicities)
         self._groups = [list(group) for group in groups if len(group) > 1]
         if isinstance(elements, Mapping):
             if set(elements) != set(sites):
                 raise ValueError(
                     f"elements has the sites {shown(list(elements))}; it needs {', '.join(sites)}."
                 )
-            self._choices = [_atomic_numbers(elements[site], site) for site in sites]
+            self._choices = [
+                _some_elements(elements[site], f"elements for the site {site}") for site in sites
+            ]
         else:
-            self._choices = [_atomic_numbers(elements)] * len(self.sites)
+            self._choices = [_some_elements(elements)] * len(self.sites)
         self.elements = tuple(
             SYMBOLS[z - 1] for z in np.unique(np.concatenate(self._choices)).tolist()
         )
@@ -258,12 +268,13 @@ class SiteCandidates(Candidates):
                     "any two of them need the same elements, or none in common."
                 )
 
-    def _is_filtered(self) -> bool:
-        return super()._is_filtered() or not self._counted or self._excluded is not None
+    def is_filtered(self) -> bool:
+        """Tell whether candidates are chosen from more than there are."""
+        return super().is_filtered() or not self._counted or self._excluded is not None
 
     def _read(self, ranks: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         numbers = np.empty((len(ranks), len(self.sites)), dtype=np.intp)
-        amounts = np.broadcast_to(self._multiplicities, numbers.shape)
+        amounts = np.broadcast_to(self.multiplicities, numbers.shape)
         digits = _digits(ranks, self._options)
         if not self._counted:
             for site, (digit, choice) in enumerate(zip(digits, self._choices, strict=True)):
@@ -323,8 +334,9 @@ class FormulaCandidates(Candidates):
     ----------
     elements : iterable of str
         Symbols to choose from.
-    n_elements : int or sequence of int, default=(2, 3)
-        How many elements a formula has.
+    n_elements : int or sequence of int, default=None
+        How many elements a formula has; None means 2 and 3, as far as there are as
+        many.
     amounts : sequence of int, default=range(1, 7)
         What the amount of an element may be.
     max_atoms : int, default=None
@@ -364,18 +376,20 @@ class FormulaCandidates(Candidates):
         self,
         elements: Iterable[str],
         *,
-        n_elements: int | Sequence[int] = (2, 3),
+        n_elements: int | Sequence[int] | None = None,
         amounts: Sequence[int] = range(1, 7),
         max_atoms: int | None = None,
         oxidation_states: Any = None,
         exclude: Any = None,
         constraints: Any = (),
     ) -> None:
-        numbers = _atomic_numbers(elements)
+        numbers = _some_elements(elements)
         table = property_table("extended")["electronegativity_pauling"].reindex(SYMBOLS)
         electronegativity = table.fillna(np.inf).to_numpy()[numbers - 1]
         self._choices = numbers[np.argsort(electronegativity, kind="stable")]
         self.elements = tuple(SYMBOLS[z - 1] for z in self._choices.tolist())
+        if n_elements is None:
+            n_elements = range(min(2, len(numbers)), min(3, len(numbers)) + 1)
         counts = _integers("n_elements", n_elements, 1, len(numbers))
         allowed = _integers("amounts", amounts, 1, 999)
         if max_atoms is not None and (not isinstance(max_atoms, Integral) or max_atoms < 1):
@@ -397,7 +411,7 @@ class FormulaCandidates(Candidates):
         """Find compositions in the space; those outside it are passed over."""
         places = {z: place for place, z in enumerate(self._choices.tolist())}
         known = {
-            count: {_primitive(row): number for number, row in enumerate(rows.tolist())}
+            count: {tuple(row): number for number, row in enumerate(_reduced(rows).tolist())}
             for count, rows in self._amounts.items()
         }
         ranks = []
@@ -414,8 +428,9 @@ class FormulaCandidates(Candidates):
                 ranks.append(start + combination * len(known[len(chosen)]) + number)
         return np.unique(np.array(ranks, dtype=np.int64))
 
-    def _is_filtered(self) -> bool:
-        return super()._is_filtered() or self._excluded is not None
+    def is_filtered(self) -> bool:
+        """Tell whether candidates are chosen from more than there are."""
+        return super().is_filtered() or self._excluded is not None
 
     def _read(self, ranks: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         width = max(self._amounts)
@@ -454,20 +469,22 @@ class FormulaCandidates(Candidates):
         return pd.DataFrame(table, columns=self.elements)
 
 
-def _atomic_numbers(elements: Any, site: str = "") -> NDArray[np.intp]:
-    """Read a list of elements, in order of atomic number."""
-    where = f" for the site {site}" if site else ""
+def read_elements(elements: Any, name: str = "elements") -> NDArray[np.intp]:
+    """Read a list of elements under a parameter's name, in order of atomic number."""
     if isinstance(elements, str) or not isinstance(elements, Iterable):
-        raise ValueError(
-            f"elements{where} must be a list of symbols, got {shown(elements)}: ['Li', 'Na']."
-        )
+        raise ValueError(f"{name} must be a list of symbols, got {shown(elements)}: ['Li', 'Na'].")
     try:
         numbers = [atomic_number(element) for element in elements]
     except ValueError as error:
-        raise ValueError(f"elements{where}: {error}.") from None
-    if not numbers:
-        raise ValueError(f"elements{where} is empty.")
-    return np.unique(numbers)
+        raise ValueError(f"{name}: {error}.") from None
+    return np.unique(np.array(numbers, dtype=np.intp))
+
+
+def _some_elements(elements: Any, name: str = "elements") -> NDArray[np.intp]:
+    numbers = read_elements(elements, name)
+    if not len(numbers):
+        raise ValueError(f"{name} is empty.")
+    return numbers
 
 
 def _integers(name: str, values: Any, lowest: int, highest: int) -> list[int]:
@@ -518,13 +535,17 @@ def _combinations(ranks: NDArray[np.int64], n_chosen: int, n: int) -> NDArray[np
 
 def _ratios(allowed: list[int], count: int, max_atoms: int | None) -> NDArray[np.intp]:
     """List the ways to give amounts to ``count`` elements, each ratio once."""
-    rows = np.array(list(itertools.product(allowed, repeat=count)), dtype=np.intp)
+    rows = np.stack(np.meshgrid(*[allowed] * count, indexing="ij"), axis=-1).reshape(-1, count)
     if max_atoms is not None:
         rows = rows[rows.sum(axis=1) <= max_atoms]
-    reduced = rows // np.gcd.reduce(rows, axis=1, keepdims=True)
     # Rows come in lexicographic order, so that the smallest of a ratio is the first.
-    _, first = np.unique(reduced, axis=0, return_index=True)
+    _, first = np.unique(_reduced(rows), axis=0, return_index=True)
     return rows[np.sort(first)]
+
+
+def _reduced(rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Divide rows of amounts by their greatest common divisors."""
+    return rows // np.gcd.reduce(rows, axis=1, keepdims=True)
 
 
 def _primitive(amounts: Sequence[float]) -> tuple[int, ...]:
@@ -550,7 +571,8 @@ def _oxidation_states(states: Any, elements: Sequence[str]) -> dict[int, list[Fr
         )
     read = {}
     for symbol, values in states.items():
-        listed = values if isinstance(values, Iterable) else (values,)
+        single = isinstance(values, str) or not isinstance(values, Iterable)
+        listed = (values,) if single else values
         try:
             # Mean states such as 8/3 may come as decimals.
             read[atomic_number(symbol)] = [Fraction(v).limit_denominator(12) for v in listed]

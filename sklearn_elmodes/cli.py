@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -126,10 +127,16 @@ def predict(
     "--prototype", help="Structure of the candidates; must be that of the model, its default."
 )
 @click.option(
-    "--n-elements", default="2,3", show_default=True, help="Without sites: elements in a formula."
+    "--n-elements",
+    metavar="LIST",
+    help="Without sites: how many elements a formula has; 2,3 if left out.",
 )
 @click.option(
-    "--max-amount", default=6, show_default=True, help="Without sites: largest amount of each."
+    "--max-amount",
+    type=click.IntRange(1, 999),
+    default=6,
+    show_default=True,
+    help="Without sites: largest amount of each.",
 )
 @click.option("--charge-balanced", is_flag=True, help="Only what common oxidation states balance.")
 @click.option("--avoid", default="", metavar="LIST", help="Symbols to avoid everywhere.")
@@ -155,7 +162,7 @@ def screen(
     elements: str | None,
     sites: tuple[str, ...],
     prototype: str | None,
-    n_elements: str,
+    n_elements: str | None,
     max_amount: int,
     charge_balanced: bool,
     avoid: str,
@@ -176,6 +183,10 @@ def screen(
     from sklearn_elmodes import screen as run_screen
     from sklearn_elmodes.candidates import FormulaCandidates
 
+    if output != "-" and not Path(output).absolute().parent.is_dir():
+        raise click.UsageError(f"--output {output}: there is no such folder.")
+    if n_elements is not None and not re.fullmatch("[0-9]+(,[0-9]+)*", n_elements):
+        raise click.UsageError(f"--n-elements {n_elements}: write numbers with commas: 2,3.")
     try:
         pipeline = _load(model)
         own = pipeline[0].prototype_
@@ -188,17 +199,18 @@ def screen(
                 raise click.UsageError(f"{model} has no sites: give --elements, and no --site.")
             space = FormulaCandidates(
                 _symbols(elements),
-                n_elements=[int(count) for count in n_elements.split(",")],
+                n_elements=[int(n) for n in n_elements.split(",")] if n_elements else None,
                 amounts=range(1, max_amount + 1),
                 oxidation_states=states,
             )
         else:
             by_site = dict.fromkeys(own.sites, elements)
+            given = [text.partition("=")[0] for text in sites]
             for text in sites:
                 site, _, listed = text.partition("=")
-                if site not in by_site or not listed:
+                if site not in by_site or not listed or given.count(site) > 1:
                     raise click.UsageError(
-                        f"--site {text}: write SITE=LIST with one of the sites "
+                        f"--site {text}: write SITE=LIST once for one of the sites "
                         f"{', '.join(own.sites)}."
                     )
                 by_site[site] = listed

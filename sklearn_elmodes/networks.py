@@ -201,6 +201,8 @@ class SiteNetwork(nn.Module):
         -------
         tensor of shape (n_members, n_rows)
         """
+        if self.training:
+            self.eval()
         n_members, n_distinct = self.n_members, len(site_features)
         n_orders, n_sites = self.permutations.shape
         tabulated = n_sites > 1 and n_distinct <= _FEW_SPECIES

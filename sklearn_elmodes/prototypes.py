@@ -16,6 +16,7 @@ from sklearn_elmodes.elements import ATOMIC_NUMBERS, atomic_number, shown
 from sklearn_elmodes.formulas import (
     Compositions,
     RowErrors,
+    as_column,
     format_composition,
     parse_formulas,
     readable_rows,
@@ -238,7 +239,9 @@ class Prototype:
             your own by symbol. An element without any is never balanced.
         constraints : callable or sequence of callables, default=()
             Each gets a DataFrame with a column of symbols for every site and
-            returns one bool for each row, True for what is kept.
+            returns one bool for each row, True for what is kept. It sees a crystal
+            once, with the lighter element first on equivalent sites: treat such
+            sites alike, give elements by site, or take ``distinct=False``.
 
         Returns
         -------
@@ -249,7 +252,7 @@ class Prototype:
         ------
         ValueError
             If an element is unknown, a site lacks elements, or a row of
-            ``exclude`` cannot be read.
+            ``exclude`` cannot be read or does not fit the prototype.
 
         Examples
         --------
@@ -277,6 +280,8 @@ class Prototype:
         """Read formulas or elements per site as atomic numbers, shape (n_samples, n_sites)."""
         if count_columns(X) == 1 and self.n_sites > 1:
             return self.assign_all(parse_formulas(X))
+        if self.n_sites == 1:
+            X = [[species] for species in as_column(X)]
         sites, species = factorize_sites(X)
         if sites.shape[1] != self.n_sites:
             raise ValueError(

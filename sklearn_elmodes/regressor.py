@@ -76,7 +76,8 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         held out, so that it can be read as a standard deviation; the bare spread
         of an ensemble is too small. Unless early stopping holds out rows anyway,
         this trains a second time: once without the rows held out, to learn the
-        scale, then on all rows.
+        scale, then on all rows. Ctrl-C in the first training keeps its weights, without
+        calibration.
     validation_fraction : float, default=0.1
         Share of the rows held out by early stopping and calibration.
     n_iter_no_change : int, default=20
@@ -261,12 +262,12 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
             )
             held_out = X_held_out, y_held_out
         self.spread_floor_, self.spread_scale_ = 0.0, 1.0
-        if self.early_stopping:
-            trained = self._train(X_part, y_part, module, held_out)
-        else:
-            if self.calibrate_spread:
-                self.net_ = self._train(X_part, y_part, module).net
+        if self.early_stopping or self.calibrate_spread:
+            trained = self._train(X_part, y_part, module, held_out if self.early_stopping else None)
+            self.net_ = trained.net
+            if self.calibrate_spread and not trained.interrupted:
                 self._calibrate(*held_out)
+        if not self.early_stopping and not (self.calibrate_spread and trained.interrupted):
             trained = self._train(X, y, module)
         self.net_ = trained.net
         self.loss_curve_ = [loss * self.target_scale_ for loss in trained.losses]
@@ -276,8 +277,6 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
             else None
         )
         self.n_iter_ = len(self.loss_curve_)
-        if self.early_stopping and self.calibrate_spread:
-            self._calibrate(*held_out)
         return self
 
     def _train(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import json
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_elmodes.candidates import Candidates, CandidatesShard
-from sklearn_elmodes.elements import atomic_number, shown
+from sklearn_elmodes.candidates import (
+    Candidates,
+    CandidatesShard,
+    SiteCandidates,
+    read_elements,
+)
+from sklearn_elmodes.elements import ATOMIC_NUMBERS, shown
 from sklearn_elmodes.formulas import RowError
 from sklearn_elmodes.persistence import write_atomically
 from sklearn_elmodes.regressor import site_permutations
-from sklearn_elmodes.sites import contained_elements
+from sklearn_elmodes.sites import contained_elements, rows_of_equal_length
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,8 +138,11 @@ def screen(
         raise ValueError(
             "max_distance needs the rows on which the estimator was trained: training."
         )
+    for name, most in (("max_std", max_std), ("max_distance", max_distance)):
+        if most is not None and (not isinstance(most, Real) or np.isnan(most)):
+            raise ValueError(f"{name}={shown(most)} must be a number or None.")
     check_is_fitted(estimator)
-    avoided = [atomic_number(symbol) for symbol in avoid_elements]
+    avoided = read_elements(avoid_elements, "avoid_elements").tolist()
     job = _Screening(
         estimator,
         _columns(estimator, candidates),
@@ -147,7 +155,7 @@ def screen(
         max_distance=max_distance,
         keep_all=output is not None,
     )
-    _check_elements(estimator, candidates, avoided)
+    _check_space(estimator, candidates, avoided)
     if output is None:
         return _run(job, candidates, None, int(batch_size), n_jobs, verbose)
     with _Shards(Path(output), job, candidates, int(batch_size)) as shards:
@@ -229,11 +237,15 @@ class _Screening:
 
     def wanted(self, start: int, part: Any) -> tuple[NDArray[np.intp], NDArray[Any]]:
         """Return the candidates of a part that begins at ``start``, without those to avoid."""
-        rows = _rows(part)
-        positions = np.arange(start, start + len(rows))
-        if not self.avoided or not len(rows):
-            return positions, rows
-        kept = ~contained_elements(rows)[:, np.array(self.avoided) - 1].any(axis=1)
+        try:
+            rows = _rows(part)
+            positions = np.arange(start, start + len(rows))
+            if not self.avoided or not len(rows):
+                return positions, rows
+            contained = contained_elements(rows)
+        except RowError as error:
+            raise RowError(start + error.row, error.args[1]) from None
+        kept = ~contained[:, np.array(self.avoided) - 1].any(axis=1)
         return positions[kept], rows[kept]
 
     def predict(
@@ -253,6 +265,13 @@ class _Screening:
                 values["distance"] = self.neighbours.distances(X)
         except RowError as error:
             raise RowError(int(positions[error.row]), error.args[1]) from None
+        except TypeError as error:
+            if "return_std" not in str(error):
+                raise
+            raise ValueError(
+                "return_std and max_std need an estimator whose predict takes return_std: "
+                f"{type(_last_step(self.estimator)).__name__} does not."
+            ) from error
         for name, numbers in values.items():
             values[name] = numbers = np.asarray(numbers, dtype=np.float64)
             if numbers.shape != positions.shape:
@@ -325,20 +344,28 @@ class _Neighbours:
     """Distances from the training rows in the space of the features."""
 
     def __init__(self, estimator: Any, training: Any) -> None:
+        import pandas as pd
         from sklearn.neighbors import NearestNeighbors
 
         if not hasattr(estimator, "steps") or len(estimator.steps) < 2:
             raise ValueError("Distances from the training rows need a pipeline with a transformer.")
         self.transform = estimator[:-1].transform
-        features = np.asarray(self.transform(training))
+        try:
+            features = estimator[0].transform(training)
+        except RowError as error:
+            raise ValueError(f"training: {error}") from None
         prototype = getattr(estimator[0], "prototype_", None)
         if prototype is not None:
             n_sites, groups = prototype.n_sites, prototype.equivalent_site_indices
-            by_site = features.reshape(len(features), n_sites, -1)
+            columns = np.arange(features.shape[1]).reshape(n_sites, -1)
             orders = site_permutations(n_sites, [list(group) for group in groups])
-            features = np.concatenate(
-                [by_site[:, order].reshape(features.shape) for order in orders]
-            )
+            moved = [np.asarray(features)[:, columns[list(order)].ravel()] for order in orders]
+            names = getattr(features, "columns", None)
+            features = np.concatenate(moved)
+            if names is not None:
+                features = pd.DataFrame(features, columns=names)
+        if len(estimator.steps) > 2:
+            features = estimator[1:-1].transform(features)
         self.nearest = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(features)
 
     def distances(self, X: Any) -> NDArray[np.float64]:
@@ -365,7 +392,7 @@ class _Shards:
         from filelock import FileLock, Timeout
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        names = {path.name for path in self.folder.iterdir()} - {".lock"}
+        names = {path.name for path in self.folder.iterdir() if path.name[0] != "."}
         if names and _MANIFEST not in names:
             raise ValueError(f"{self.folder} holds other files; choose an empty folder.")
         self.lock = FileLock(self.folder / ".lock")
@@ -407,9 +434,11 @@ class _Shards:
             differing = [name for name in own if name != "probe" and there[name] != own[name]]
             if there["probe"]["candidates"] != probe["candidates"]:
                 differing.append("candidates")
-            for name in probe.keys() - {"candidates"} if not differing else ():
+            for name in self.job.value_names if not differing and probe["candidates"] else ():
                 # The same model on another machine differs in the last digits.
-                if not np.allclose(there["probe"][name], probe[name], rtol=1e-4, atol=1e-4):
+                written, own_values = np.array(there["probe"][name], float), np.array(probe[name])
+                tolerance = 1e-4 * np.ptp(own_values) + 1e-6 * np.abs(own_values).max()
+                if not np.allclose(written, own_values, rtol=0, atol=tolerance):
                     differing.append(f"values of {name}: another model or training set")
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"{path} is no record of a screening: {error!r:.200}") from error
@@ -426,11 +455,9 @@ class _Shards:
         wanted = [self.job.wanted(i, _part(self.candidates, i, i + 1)) for i in chosen]
         positions, rows = (np.concatenate(parts) for parts in zip(*wanted, strict=True))
         values = self.job.predict(positions, rows)
+        species = self._as_text(rows).tolist()
         return {
-            "candidates": [
-                [int(number), *map(str, np.atleast_1d(row).tolist())]
-                for number, row in zip(positions, rows, strict=True)
-            ],
+            "candidates": [[n, *s] for n, s in zip(positions.tolist(), species, strict=True)],
             **{name: numbers.tolist() for name, numbers in values.items()},
         }
 
@@ -451,7 +478,9 @@ class _Shards:
         write_atomically(self.path(start), content.getvalue())
 
     def _as_text(self, rows: NDArray[Any]) -> NDArray[np.str_]:
-        return rows.reshape(len(rows), len(self.job.columns)).astype(str)
+        if rows.dtype.kind != "U":  # NumPy would take compositions apart
+            rows = np.array([str(species) for species in rows.ravel().tolist()], dtype=str)
+        return rows.reshape(-1, len(self.job.columns))
 
     def read(self, start: int) -> _Batch | None:
         """Read the file of a batch; None if it is not there, or damaged."""
@@ -483,15 +512,15 @@ class _Shards:
 
 def _columns(estimator: Any, candidates: Any) -> list[str]:
     """Name the columns of a table of candidates."""
-    if not hasattr(candidates, "__len__") or not hasattr(candidates, "__getitem__"):
+    sliceable = hasattr(candidates, "__len__") and hasattr(candidates, "__getitem__")
+    if not sliceable or isinstance(candidates, (str, bytes, Mapping)):
         raise ValueError(f"candidates must have a length and slices, got {shown(candidates)}.")
     rows = _rows(_part(candidates, 0, 1))
     n_columns = rows.shape[1] if rows.ndim == 2 else 1
     names: Any = getattr(candidates, "columns", None)
-    if names is None and n_columns == 1:
-        return ["formula"]
+    sites = getattr(getattr(_first_step(estimator), "prototype_", None), "sites", ())
     if names is None:
-        names = getattr(getattr(_first_step(estimator), "prototype_", None), "sites", ())
+        names = ["formula"] if n_columns == 1 != len(sites) else sites
     if len(names) != n_columns:
         names = [f"site_{number}" for number in range(1, n_columns + 1)]
     taken = [name for name in map(str, names) if name in _RESULTS]
@@ -504,7 +533,9 @@ def _part(candidates: Any, start: int, stop: int) -> Any:
     """Cut out candidates; of a space without working them out."""
     stop = min(stop, len(candidates))
     if isinstance(candidates, (Candidates, CandidatesShard)):
-        return CandidatesShard(candidates, start, stop)
+        part = CandidatesShard(candidates, start, stop)
+        # A filtered space is long to write down; a batch of it is not.
+        return part.to_numpy() if part.space.is_filtered() else part
     return getattr(candidates, "iloc", candidates)[start:stop]
 
 
@@ -515,20 +546,34 @@ def _rows(part: Any) -> NDArray[Any]:
     elif isinstance(part, np.ndarray):
         rows = part
     elif len(part) and isinstance(part[0], (list, tuple, np.ndarray)):
-        rows = np.array([list(row) for row in part], dtype=object)
-    else:
-        rows = np.empty(len(part), dtype=object)
-        rows[:] = part  # formulas or mappings
+        rows = rows_of_equal_length(part)
+    else:  # formulas, mappings or compositions, which NumPy must not take apart
+        rows = np.fromiter(part, dtype=object, count=len(part))
     return rows[:, 0] if rows.ndim == 2 and rows.shape[1] == 1 else rows
 
 
-def _check_elements(estimator: Any, candidates: Any, avoided: list[int]) -> None:
-    """Refuse a space whose elements have no modes before hours are spent on it."""
-    modes = getattr(_first_step(estimator), "modes_", None)
-    if modes is None:
+def _check_space(estimator: Any, candidates: Any, avoided: list[int]) -> None:
+    """Refuse a space that the model cannot read before hours are spent on it."""
+    space = candidates.space if isinstance(candidates, CandidatesShard) else candidates
+    first = _first_step(estimator)
+    prototype = getattr(first, "prototype_", None)
+    if (
+        isinstance(space, SiteCandidates)
+        and prototype is not None
+        and space.multiplicities != prototype.multiplicities
+    ):
+        raise ValueError(
+            f"The candidates have {space.multiplicities} atoms on their sites, and the model was "
+            f"trained for {prototype.formula}."
+        )
+    modes = getattr(first, "modes_", None)
+    if modes is None or not isinstance(space, Candidates):
         return
-    elements = getattr(getattr(candidates, "space", candidates), "elements", ())
-    missing = [s for s in elements if s not in modes.index and atomic_number(s) not in avoided]
+    missing = [
+        symbol
+        for symbol in space.elements
+        if symbol not in modes.index and ATOMIC_NUMBERS[symbol] not in avoided
+    ]
     if missing:
         raise ValueError(
             f"The candidates contain {', '.join(missing)}, for which the model has no modes: "
@@ -541,5 +586,9 @@ def _first_step(estimator: Any) -> Any:
     return estimator.steps[0][1] if hasattr(estimator, "steps") else estimator
 
 
+def _last_step(estimator: Any) -> Any:
+    return estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+
+
 def _shown_row(row: Any) -> str:
-    return " ".join(map(str, np.atleast_1d(row).tolist()))
+    return " ".join(map(str, row)) if isinstance(row, np.ndarray) else str(row)

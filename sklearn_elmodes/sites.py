@@ -138,7 +138,7 @@ def factorize_sites(X: Any, errors: RowErrors | None = None) -> tuple[NDArray[np
     if hasattr(X, "to_numpy"):
         X = X.to_numpy()
     elif not isinstance(X, np.ndarray):
-        X = _rows_of_equal_length(X, errors)
+        X = rows_of_equal_length(X, errors)
     if X.ndim != 2:
         raise ValueError(f"Expected an array of shape (n_samples, n_sites), got {X.shape}.")
     flat = np.ascontiguousarray(X).reshape(-1)
@@ -164,7 +164,7 @@ def factorize_sites(X: Any, errors: RowErrors | None = None) -> tuple[NDArray[np
     return codes.reshape(X.shape), list(numbers)
 
 
-def _rows_of_equal_length(X: Any, errors: RowErrors | None) -> NDArray[np.object_]:
+def rows_of_equal_length(X: Any, errors: RowErrors | None = None) -> NDArray[np.object_]:
     """Make a matrix of rows of species; the first row tells how long they are."""
     rows = [list(row) if isinstance(row, (list, tuple, np.ndarray)) else [row] for row in X]
     expected = len(rows[0]) if rows else 0

@@ -164,6 +164,7 @@ class Trained:
     net: NeuralNet
     losses: list[float]
     validation_losses: list[float]
+    interrupted: bool
 
 
 def train(
@@ -253,7 +254,8 @@ def train(
             f"learning_rate_init (now {learning_rate_init})."
         )
     # A new net carries neither the state of the optimizer nor the data.
-    return Trained(restore_net(module, weights, dataset.sites.device), losses, validation_losses)
+    net = restore_net(module, weights, dataset.sites.device)
+    return Trained(net, losses, validation_losses, interrupted)
 
 
 def make_net(module: dict[str, Any], **settings: Any) -> NeuralNet:

@@ -118,6 +118,9 @@ def test_slices_shards_and_positions():
     np.testing.assert_array_equal(shards[2][3:9], shards[2].to_numpy()[3:9])
     np.testing.assert_array_equal(shards[2][::-1], shards[2].to_numpy()[::-1])
     assert shards[2][1] == tuple(shards[2].to_numpy()[1])
+    assert list(shards[2]) == [tuple(row) for row in shards[2].to_numpy().tolist()]
+    parts = [shards[2].shard(i, 3).to_numpy() for i in range(3)]
+    np.testing.assert_array_equal(np.concatenate(parts), shards[2].to_numpy())
     with pytest.raises(IndexError):
         space[len(space)]
     with pytest.raises(TypeError, match="integer or a slice"):
@@ -256,6 +259,25 @@ def test_limits_of_formulas():
 def test_wrong_parameters(settings, message):
     with pytest.raises(ValueError, match=message):
         FormulaCandidates(**{"elements": FEW, **settings})
+
+
+def test_few_elements_and_single_sites():
+    assert list(FormulaCandidates(["Na", "Cl"], amounts=[1])) == ["NaCl"]
+    assert list(FormulaCandidates(["Na"])) == ["Na"]
+    assert list(FormulaCandidates(["Fe", "O"], oxidation_states={"Fe": "8/3", "O": -2})) == [
+        "Fe3O4"
+    ]
+    for known in (["Na"], np.array(["Na"])):
+        assert list(Prototype("A2").candidates(["Na", "K"], exclude=known)) == [("K",)]
+
+
+def test_constraints_see_equivalent_crystals_once():
+    elpasolite = Prototype("elpasolite")
+    assert not len(elpasolite.candidates(FEW, constraints=lambda sites: sites["B"] == "Li"))
+    ordered = elpasolite.candidates(
+        FEW, distinct=False, constraints=lambda sites: sites["B"] == "Li"
+    )
+    assert len(ordered) == 5 * 4 * 3
 
 
 def test_wrong_sites_and_constraints():

@@ -232,7 +232,17 @@ def test_screen_writes_the_best(tmp_path):
     assert (tmp_path / "best.csv").read_text() == result.stdout
     # Two for D, ten pairs of the other five, three left for C.
     assert len(pd.read_parquet(tmp_path / "all", columns=["candidate"])) == 60
-    kept = screen(MODEL, *settings, "--avoid", "F,Al", "--objective", "max", "--charge-balanced")
+    result = screen(MODEL, *settings, "--objective", "max", "--jobs", 1)
+    highest = pd.read_csv(io.StringIO(result.stdout))["predicted"]
+    assert highest.is_monotonic_decreasing
+    assert highest.min() > frame["predicted"].max()
+    neutral = screen(MODEL, *settings[:-2], "--charge-balanced", "--max-spread", 0.06)
+    frame = pd.read_csv(io.StringIO(neutral.stdout))
+    assert 0 < len(frame) < 24
+    assert frame["spread"].max() <= 0.06
+    assert not frame["C"].isin(["Al", "Ga"]).any()  # two trivalent ions are too much
+    kept = screen(MODEL, *settings, "--avoid", "F,Al")
+    assert kept.exit_code == 0
     assert not {"F", "Al"} & set(
         pd.read_csv(io.StringIO(kept.stdout))[list("ABCD")].to_numpy().flat
     )
@@ -263,7 +273,15 @@ def test_screen_formulas(tmp_path):
     [
         (["-e", "Na,K"], 1, "There are no such candidates"),
         (["-s", "A=Na"], 2, "Give --elements, or --site for B, C, D"),
-        (["-e", "Na,K", "-s", "X=F"], 2, "--site X=F: write SITE=LIST with one of the sites A, B"),
+        (
+            ["-e", "Na,K", "-s", "X=F"],
+            2,
+            "--site X=F: write SITE=LIST once for one of the sites A, B",
+        ),
+        (["-e", "Na,K", "-s", "D=F", "-s", "D=Cl"], 2, "write SITE=LIST once"),
+        (["-e", "Na,K", "--n-elements", "two"], 2, "write numbers with commas"),
+        (["-e", "Na,K", "--max-amount", "0"], 2, "0 is not in the range"),
+        (["-e", "Na,K,Al,F", "-o", "/nowhere/best.csv"], 2, "there is no such folder"),
         (["-e", "Na,Xx"], 1, "unknown element symbol 'Xx'"),
         (["-e", "Na,K,Al,F", "--prototype", "ABX3"], 2, "not for ABX3"),
         (["-e", "Na,K,Al,F", "-k", "0"], 1, "k=0"),

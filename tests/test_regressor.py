@@ -356,6 +356,23 @@ def test_gpu(crystals):
     assert model.score(X, y) > 0.3
 
 
+def test_interrupted_calibration_trains_no_second_time(crystals, monkeypatch):
+    X, y = crystals
+
+    def interrupt(self, net, **kwargs):
+        if len(net.history) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("sklearn_elmodes.training.StopOnDivergence.on_epoch_end", interrupt)
+    model = FormationEnergyRegressor(4, calibrate_spread=True, **{**SMALL, "max_iter": 15})
+    with pytest.warns(ConvergenceWarning, match="interrupted in pass") as warned:
+        model.fit(X, y)
+    assert len(warned) == 1
+    assert model.n_iter_ <= 3
+    assert (model.spread_floor_, model.spread_scale_) == (0, 1)
+    assert np.isfinite(model.predict(X, return_std=True)).all()
+
+
 def test_interrupted_training_with_early_stopping_keeps_the_best_weights(crystals, monkeypatch):
     X, y = crystals
     settings = {**SMALL, "early_stopping": True, "n_iter_no_change": 20, "verbose": 1}

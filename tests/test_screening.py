@@ -14,9 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_elmodes import (
     ElementalModeTransformer,
@@ -103,6 +105,48 @@ def test_distance_from_the_training_data(model, space):
     assert_same(formulas, near.head(3))
 
 
+@pytest.mark.parametrize(
+    "between", [[StandardScaler()], [PCA(7)], [StandardScaler(), "passthrough"]]
+)
+def test_distance_with_steps_between(space, between):
+    rows = space[:40]
+    model = make_pipeline(ElementalModeTransformer(prototype="ABC2D6"), *between, Ridge())
+    model.fit(rows, np.arange(40.0))
+    found = screen(model, rows[:, [1, 0, 2, 3]], k=40, training=rows)
+    np.testing.assert_allclose(found["distance"], 0, atol=1e-2)
+    model[0].set_output(transform="pandas")
+    model.fit(rows, np.arange(40.0))
+    found = screen(model, rows[:, [1, 0, 2, 3]], k=40, training=rows)
+    np.testing.assert_allclose(found["distance"], 0, atol=1e-2)
+
+
+def test_rows_at_fault_are_counted_in_all_candidates(tmp_path):
+    formulas = ["NaCl", "KCl", "NaBr", "NaXx"]
+    ridge = make_pipeline(ElementalModeTransformer(), Ridge()).fit(formulas[:3], [1.0, 2.0, 3.0])
+    for settings in ({}, {"avoid_elements": ["F"]}, {"output": tmp_path / "new"}):
+        with pytest.raises(ValueError, match=r"Row 3: .*'NaXx'"):
+            screen(ridge, formulas, batch_size=2, **settings)
+    with pytest.raises(ValueError, match=r"training: Row 1: .*'NaXx'"):
+        screen(ridge, formulas[:3], training=["NaCl", "NaXx"])
+    with pytest.raises(ValueError, match="Ridge does not"):
+        screen(ridge, formulas[:3], return_std=True)
+    crystals = make_pipeline(ElementalModeTransformer(prototype="AB"), Ridge())
+    crystals.fit([["Na", "Cl"], ["K", "Br"]], [1.0, 2.0])
+    with pytest.raises(ValueError, match="Row 3: it has 1 sites where row 0 has 2"):
+        screen(crystals, [["Na", "Cl"], ["K", "Br"], ["K", "Cl"], "NaBr"], batch_size=2)
+
+
+def test_pymatgen_compositions_are_written(tmp_path):
+    from pymatgen.core import Composition
+
+    formulas = ["NaCl", "KO2", "MgO"]
+    ridge = make_pipeline(ElementalModeTransformer(), Ridge()).fit(formulas, [1.0, 2.0, 3.0])
+    column = [Composition(formula) for formula in formulas]
+    found = screen(ridge, column, output=tmp_path)
+    assert found.index.tolist() == screen(ridge, formulas).index.tolist()
+    pd.testing.assert_frame_equal(screen(ridge, column, output=tmp_path), found)
+
+
 def test_any_regressor_and_any_sequence(model, space):
     formulas = ["NaCl", "KBr", "MgO", "CaF2", "Al2O3", "LiF"]
     energies = [-2.1, -2.0, -3.0, -4.2, -3.4, -3.2]
@@ -153,7 +197,10 @@ def test_wrong_use_is_refused(model, space):
         ({"batch_size": 1.5}, "batch_size=1.5"),
         ({"objective": "lowest"}, "'min', 'max' or a callable"),
         ({"max_distance": 1.0}, "max_distance needs"),
-        ({"avoid_elements": ["Xx"]}, "'Xx'"),
+        ({"avoid_elements": ["Xx"]}, "avoid_elements: .*'Xx'"),
+        ({"avoid_elements": "CO"}, "avoid_elements must be a list of symbols, got 'CO'"),
+        ({"max_std": "0.1"}, "max_std='0.1' must be a number"),
+        ({"max_std": np.nan}, "must be a number"),
         ({"objective": lambda frame: [1.0]}, "one number for each"),
         (
             {"objective": lambda frame: frame["predicted"] * np.nan},
@@ -166,6 +213,12 @@ def test_wrong_use_is_refused(model, space):
         screen(model, pd.DataFrame({"spread": ["K2NaAlF6"]}))
     with pytest.raises(ValueError, match="must have a length and slices"):
         screen(model, iter(["NaCl"]))
+    for single in ("NaCl", {"Na": 1}):
+        with pytest.raises(ValueError, match="must have a length and slices"):
+            screen(model, single)
+    for other in ("ABCD", "A2BCD6"):
+        with pytest.raises(ValueError, match="the model was trained for ABC2D6"):
+            screen(model, Prototype(other).candidates(ELEMENTS).shard(0, 2))
     with pytest.raises(ValueError, match="Candidate 0, H Li O F, has the predicted value nan"):
         screen(Constant(np.nan).fit(None), space[:1])
     small = make_formation_energy_pipeline(max_iter=1, n_estimators=1)
@@ -218,6 +271,12 @@ def test_a_folder_of_another_screening_is_refused(model, space, tmp_path):
     for more in ({"batch_size": 500}, {"return_std": True}, {"avoid_elements": ["F"]}):
         with pytest.raises(ValueError, match="belongs to another screening"):
             screen(model, space, **{**settings, **more})
+    small = {"output": tmp_path / "small", "batch_size": 1000}
+    screen(Constant(1e-6).fit(None), space, **small)
+    with pytest.raises(ValueError, match="another model"):
+        screen(Constant(5e-5).fit(None), space, **small)
+    (tmp_path / "own" / "._screening.json.0123").touch()  # what a killed process may leave
+    screen(model, space, **settings)
     folder = tmp_path / "foreign"
     folder.mkdir()
     (folder / "thesis.tex").write_text("all of it")
