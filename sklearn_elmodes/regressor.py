@@ -255,6 +255,7 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
             raise ValueError(f"The target is too large to scale: its largest value is {y.max()}.")
         y = (y - self.target_mean_) / self.target_scale_
 
+        X_part, y_part = X, y
         held_out: Any = None
         if self.early_stopping or self.calibrate_spread:
             X_part, X_held_out, y_part, y_held_out = train_test_split(
@@ -262,13 +263,12 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
             )
             held_out = X_held_out, y_held_out
         self.spread_floor_, self.spread_scale_ = 0.0, 1.0
-        if self.early_stopping or self.calibrate_spread:
-            trained = self._train(X_part, y_part, module, held_out if self.early_stopping else None)
+        trained = self._train(X_part, y_part, module, held_out if self.early_stopping else None)
+        if self.calibrate_spread and not trained.interrupted:
             self.net_ = trained.net
-            if self.calibrate_spread and not trained.interrupted:
-                self._calibrate(*held_out)
-        if not self.early_stopping and not (self.calibrate_spread and trained.interrupted):
-            trained = self._train(X, y, module)
+            self._calibrate(*held_out)
+            if not self.early_stopping:
+                trained = self._train(X, y, module)
         self.net_ = trained.net
         self.loss_curve_ = [loss * self.target_scale_ for loss in trained.losses]
         self.validation_loss_curve_ = (
