@@ -115,7 +115,13 @@ def compositions(data):
 
 def properties(data):
     try:
-        table = pd.read_csv(io.BytesIO(data), index_col=0, keep_default_na=False, na_values=[""])
+        table = pd.read_csv(
+            io.BytesIO(data),
+            index_col=0,
+            keep_default_na=False,
+            na_values=[""],
+            float_precision="round_trip",  # pandas' own reader crashes on 1e999999999999
+        )
     except ValueError:
         table = pd.DataFrame(cells_of(data), dtype=object)
         table = table.set_index(0) if table.shape[1] else table
