@@ -14,6 +14,14 @@ import click
 
 from sklearn_elmodes import __version__
 
+_output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    default="-",
+    help="CSV file to write; standard output if left out.",
+)
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
@@ -56,13 +64,7 @@ def demo(output: Path, folds: int, quick: bool) -> None:
     help="CSV file with a column of formulas, in place of FORMULAS; - is standard input.",
 )
 @click.option("--formula", default="formula", show_default=True, help="Name of that column.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, allow_dash=True),
-    default="-",
-    help="CSV file to write; standard output if left out.",
-)
+@_output_option
 @click.option(
     "--on-error",
     type=click.Choice(["raise", "skip"]),
@@ -143,13 +145,7 @@ def predict(
 @click.option("-k", default=100, show_default=True, help="How many of the best to write.")
 @click.option("--objective", type=click.Choice(["min", "max"]), default="min", show_default=True)
 @click.option("--max-spread", type=float, help="Leave out predictions of a larger spread.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, allow_dash=True),
-    default="-",
-    help="CSV file for the best; standard output if left out.",
-)
+@_output_option
 @click.option(
     "--all",
     "folder",

@@ -270,7 +270,7 @@ class _Screening:
                 raise
             raise ValueError(
                 "return_std and max_std need an estimator whose predict takes return_std: "
-                f"{type(_last_step(self.estimator)).__name__} does not."
+                f"{type(_step(self.estimator, -1)).__name__} does not."
             ) from error
         for name, numbers in values.items():
             values[name] = numbers = np.asarray(numbers, dtype=np.float64)
@@ -518,7 +518,7 @@ def _columns(estimator: Any, candidates: Any) -> list[str]:
     rows = _rows(_part(candidates, 0, 1))
     n_columns = rows.shape[1] if rows.ndim == 2 else 1
     names: Any = getattr(candidates, "columns", None)
-    sites = getattr(getattr(_first_step(estimator), "prototype_", None), "sites", ())
+    sites = getattr(getattr(_step(estimator, 0), "prototype_", None), "sites", ())
     if names is None:
         names = ["formula"] if n_columns == 1 != len(sites) else sites
     if len(names) != n_columns:
@@ -555,7 +555,7 @@ def _rows(part: Any) -> NDArray[Any]:
 def _check_space(estimator: Any, candidates: Any, avoided: list[int]) -> None:
     """Refuse a space that the model cannot read before hours are spent on it."""
     space = candidates.space if isinstance(candidates, CandidatesShard) else candidates
-    first = _first_step(estimator)
+    first = _step(estimator, 0)
     prototype = getattr(first, "prototype_", None)
     if (
         isinstance(space, SiteCandidates)
@@ -581,13 +581,9 @@ def _check_space(estimator: Any, candidates: Any, avoided: list[int]) -> None:
         )
 
 
-def _first_step(estimator: Any) -> Any:
-    """Return the first step of a pipeline, or the estimator itself."""
-    return estimator.steps[0][1] if hasattr(estimator, "steps") else estimator
-
-
-def _last_step(estimator: Any) -> Any:
-    return estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+def _step(estimator: Any, place: int) -> Any:
+    """Return a step of a pipeline, or what is no pipeline itself."""
+    return estimator.steps[place][1] if hasattr(estimator, "steps") else estimator
 
 
 def _shown_row(row: Any) -> str:
