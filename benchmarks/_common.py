@@ -6,32 +6,46 @@ import argparse
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
+from sklearn.datasets import get_data_home
 from threadpoolctl import threadpool_limits
 
 from sklearn_elmodes.inspection import pyplot
 
+Rows = tuple[NDArray[Any], NDArray[np.float64]]
 RESULTS = Path(__file__).with_name("results")
 PACKAGES = ("sklearn-elmodes", "scikit-learn", "skorch", "torch", "numpy", "pandas", "matminer")
 
 
-def parse_arguments(description: str | None) -> argparse.Namespace:
-    """Read ``--quick``, ``--threads`` and ``--output``, and set the threads."""
+def parse_arguments(
+    description: str | None, add_options: Callable[[argparse.ArgumentParser], None] | None = None
+) -> argparse.Namespace:
+    """Read ``--quick``, ``--threads``, ``--output`` and further options, and set the threads."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
     parser.add_argument("--threads", type=int, default=2, help="threads for torch")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the JSON file")
+    if add_options is not None:
+        add_options(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     return arguments
+
+
+def read_energies(path: str) -> Rows:
+    """Read formulas and formation energies, eV/atom, of a table in scikit-learn's data home."""
+    # A formula may spell NaN.
+    table = pd.read_csv(Path(get_data_home()) / path, keep_default_na=False)
+    return table["formula"].to_numpy(), table["e_form_ev_per_atom"].to_numpy(dtype=float)
 
 
 def summarise(values: list[float]) -> dict[str, Any]:

@@ -33,6 +33,9 @@ _WATER = re.compile(
 # The same after any other number of atoms could be either.
 _MAYBE_WATER = re.compile(r"[1-9][0-9]*\.(?!0+[HD])[0-9]+[HD]2O\Z")
 _MAX_AMOUNT = 1e100  # sums of amounts stay finite
+# Atoms in a formula unit whose amounts are not whole.
+_UNIT_ATOMS = np.arange(1, 25)
+_CLOSE_TO_WHOLE = (0.02, 0.2)
 _CHARGE = re.compile(r"(?:\^[0-9]*[+-]|\^[+-][0-9]+|(?<![0-9+-])[+-]+)\Z")
 
 
@@ -459,6 +462,47 @@ def parse_formulas(
 def format_composition(composition: Mapping[str, float]) -> str:
     """Write amounts for a message: ``Na1 Cl1``."""
     return " ".join(f"{symbol}{amount:g}" for symbol, amount in composition.items())
+
+
+def reduce_amounts(amounts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scale amounts to the reduced formula unit, so that equal compositions are equal.
+
+    Parameters
+    ----------
+    amounts : ndarray of shape (n_samples, n_elements)
+        Finite and not negative, with at least one positive amount in each row.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_elements)
+        Whole amounts divided by their greatest common divisor. Other rows are
+        scaled to the smallest whole number of atoms, up to 24, for which each amount lies
+        within 0.02 of a whole number; if there is none, within 0.2; if there is none,
+        to that for which they lie closest.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_elmodes.formulas import reduce_amounts
+    >>> reduce_amounts(np.array([[2.0, 0.0, 4.0], [0.95, 0.0, 1.0], [0.5, 0.5, 1.0]])).round(3)
+    array([[1.   , 0.   , 2.   ],
+           [0.974, 0.   , 1.026],
+           [1.   , 1.   , 2.   ]])
+    """
+    # Beyond 2**53 neighbouring numbers are further apart than 1.
+    whole = ((amounts == np.rint(amounts)) & (amounts < 2**53)).all(axis=1)
+    reduced = np.empty_like(amounts)
+    integers = amounts[whole].astype(np.int64)
+    reduced[whole] = integers // np.gcd.reduce(integers, axis=1)[:, None]
+    for row in np.flatnonzero(~whole).tolist():
+        fractions = amounts[row] / amounts[row].max()
+        scaled = fractions / fractions.sum() * _UNIT_ATOMS[:, None]
+        distance = np.abs(scaled - np.rint(scaled)).max(axis=1).round(9)
+        close = max((distance <= limit for limit in _CLOSE_TO_WHOLE), key=np.any)
+        best = scaled[close.argmax() if close.any() else distance.argmin()]
+        # What is whole but for rounding is whole.
+        reduced[row] = np.where(np.abs(best - np.rint(best)) < 1e-6, np.rint(best), best)
+    return reduced
 
 
 def element_fractions(X: Any, dtype: str = "float32") -> NDArray[Any]:

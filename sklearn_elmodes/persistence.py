@@ -26,7 +26,7 @@ from sklearn_elmodes.prototypes import Prototype
 from sklearn_elmodes.regressor import FormationEnergyRegressor
 from sklearn_elmodes.transformer import ElementalModeTransformer
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _KEY = "sklearn_elmodes"
 _CHECKSUM = "sha256"
 _MAX_SITES = 1000  # the orders of a million sites would fill the memory
@@ -43,7 +43,8 @@ def save_model(pipeline: Pipeline, path: str | os.PathLike[str], *, card: str = 
     ----------
     pipeline : Pipeline
         Fitted, of :class:`ElementalModeTransformer`,
-        :class:`FormationEnergyRegressor`, scikit-learn's ``StandardScaler``,
+        :class:`FormationEnergyRegressor` (of whose ``pretrained`` only a name or path
+        is kept: its own weights are in the file), scikit-learn's ``StandardScaler``,
         ``MinMaxScaler``, ``MaxAbsScaler`` and ``RobustScaler``, and "passthrough".
     path : str or path-like
         Where to write; conventionally ``*.safetensors``. The file appears
@@ -194,7 +195,7 @@ def load_model(path: str | os.PathLike[str]) -> Pipeline:
     try:
         card, versions = header["card"], header["versions"]
         _strings([card, *versions, *versions.values()])
-        steps = header["steps"] if schema > 1 else list(map(_from_schema_1, header["steps"]))
+        steps = [_of_this_schema(step, schema) for step in header["steps"]]
         names = _strings([step["name"] for step in steps])
         if not names or len(set(names)) != len(names):
             raise ValueError("its steps are not those of a pipeline")
@@ -280,12 +281,28 @@ def _is_sound(key: str, array: NDArray[Any]) -> bool:
     return array.dtype.kind == "f" and bool(np.isfinite(array).all())
 
 
-def _from_schema_1(step: State) -> State:
-    """Add what files of the first schema lack: the calibration of the spread."""
-    if step["class"] != "FormationEnergyRegressor":
-        return step
-    parameters = {**step["parameters"], "calibrate_spread": False}
-    return {**step, "parameters": parameters, "spread": [0.0, 1.0]}
+# Parameters that files of earlier schemas lack, by the first schema that has them, and what
+# those files mean by that.
+_NEW_PARAMETERS: dict[int, dict[str, State]] = {
+    2: {"FormationEnergyRegressor": {"calibrate_spread": False}},
+    3: {
+        "FormationEnergyRegressor": {
+            "architecture": "sites",
+            "pretrained": None,
+            "freeze": None,
+            "warm_start": False,
+        },
+        "ElementalModeTransformer": {"pooling": "statistics", "max_elements": 10},
+    },
+}
+
+
+def _of_this_schema(step: State, schema: int) -> State:
+    """Add to a step of an earlier schema what it lacks."""
+    for since, parameters in _NEW_PARAMETERS.items():
+        if schema < since and step["class"] in parameters:
+            step = {**step, "parameters": {**step["parameters"], **parameters[step["class"]]}}
+    return {"spread": [0.0, 1.0], **step} if schema < 2 else step
 
 
 def _read_step(step: State, arrays: Arrays) -> Any:
@@ -409,8 +426,13 @@ def _read_scaler(step: State, arrays: Arrays) -> Any:
 
 def _write_regressor(step: FormationEnergyRegressor) -> tuple[State, Arrays]:
     weights = step.net_.module_.state_dict()
+    parameters = step.get_params(deep=False)
+    if isinstance(step.pretrained, os.PathLike):
+        parameters["pretrained"] = os.fspath(step.pretrained)
+    elif not isinstance(step.pretrained, str):
+        parameters["pretrained"] = None
     state = {
-        "parameters": step.get_params(),
+        "parameters": parameters,
         "dtype": str(next(iter(weights.values())).dtype).removeprefix("torch."),
         "target": [step.target_mean_, step.target_scale_],
         "spread": [step.spread_floor_, step.spread_scale_],
@@ -439,15 +461,17 @@ def _read_regressor(step: State, arrays: Arrays) -> FormationEnergyRegressor:
         **_parameters(step["parameters"], FormationEnergyRegressor)
     )
     regressor._validate_params()
+    if regressor.pretrained is not None:
+        _strings([regressor.pretrained])
     # What is not backed by weights must not cost time or memory.
     if regressor.n_sites > _MAX_SITES:
         raise ValueError(f"more than {_MAX_SITES} sites")
     n_layers = len(regressor.encoder_layer_sizes) + len(regressor.hidden_layer_sizes)
     if n_layers > len(arrays) or step["n_features_in"] > sum(a.size for a in arrays.values()):
         raise ValueError("there are more layers or features than weights")
-    module = regressor._module_arguments(step["n_features_in"], step["dtype"], seed=0)
+    arguments = regressor._network_arguments(step["n_features_in"], step["dtype"], seed=0)
     weights = {name: torch.tensor(array) for name, array in arrays.items()}
-    regressor.net_ = restore_net(module, weights)
+    regressor.net_ = restore_net(regressor._network(), arguments, weights)
     regressor.target_mean_, regressor.target_scale_ = mean, scale
     regressor.spread_floor_, regressor.spread_scale_ = spread_floor, spread_scale
     regressor.loss_curve_ = list(map(float, step["loss_curve"]))

@@ -20,11 +20,19 @@ _ANY_FORMULA: dict[str, Any] = {
     "batch_size": 64,
     "max_iter": 100,
 }
+# The network for any formula, tuned on the validation part of the OQMD.
+_SET: dict[str, Any] = {
+    "n_estimators": 2,
+    "encoder_layer_sizes": (64, 64, 128),
+    "hidden_layer_sizes": (256, 256, 256, 256),
+    "activation": "silu",
+}
 
 
 def make_formation_energy_pipeline(
     prototype: str | Prototype | None = None,
     *,
+    architecture: str | None = None,
     random_state: Any = None,
     verbose: int = 0,
     memory: Any = None,
@@ -37,6 +45,11 @@ def make_formation_energy_pipeline(
     prototype : str or Prototype, default=None
         Structure that all crystals share, such as ``"ABC2D6"``. None takes
         formulas of any kind.
+    architecture : {"sites", "set"} or None, default=None
+        Without a prototype: "sites" is a network for the statistics of the modes over a
+        formula, "set" one for the elements themselves, which is better for thousands
+        of formulas and can start from ``pretrained="oqmd"``. None takes "set" if
+        ``pretrained`` is given, else "sites".
     random_state : int, RandomState instance or None, default=None
         Seed of the network.
     verbose : int, default=0
@@ -63,6 +76,18 @@ def make_formation_energy_pipeline(
     4
     """
     settings: dict[str, Any] = {"random_state": random_state, "verbose": verbose}
+    if prototype is not None and architecture == "set":
+        raise ValueError('architecture="set" is for formulas of any kind; leave out prototype.')
+    if architecture is None and prototype is None:
+        architecture = "sites" if parameters.get("pretrained") is None else "set"
+    if architecture == "set":
+        transformer = ElementalModeTransformer(pooling=None)
+        settings |= {"architecture": "set", "n_sites": transformer.max_elements}
+        return make_pipeline(
+            transformer,
+            FormationEnergyRegressor(**{**_SET, **settings, **parameters}),
+            memory=memory,
+        )
     if prototype is None:
         return make_pipeline(
             ElementalModeTransformer(),

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 import math
+import os
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
+from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -21,6 +28,10 @@ from sklearn_elmodes.elements import shown
 _MAX_PERMUTATIONS = 24
 _ACTIVATIONS = {"relu", "silu", "tanh"}
 _PREDICT_ROWS = 16_384  # rows whose distinct sites are sought together
+# What "auto" stands for: from scratch by architecture, and from weights that are there.
+_LEARNING_RATES = {"sites": 0.005, "set": 0.004}
+_FINE_TUNING_RATE = 0.05  # of the rate from scratch
+_MAX_ITER, _FINE_TUNING_MAX_ITER = 150, 30
 
 
 class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
@@ -33,6 +44,12 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
     an element that was never seen is read by its modes. With a single site
     (``n_sites=1``, any table of numbers) the encoder is left out.
 
+    With ``architecture="set"`` a row holds a formula of any kind: for each of its
+    elements, in any order, the modes followed by the amount, and zeros to the end
+    of the row, as ``ElementalModeTransformer(pooling=None)`` writes it. The
+    encoder reads each element with its amount, what it gives is summed over the
+    elements, and the residual network goes on from the sum.
+
     All members of the ensemble train at once, in a skorch net kept in ``net_``.
     The target is scaled inside; scale the features before. Computation has the
     precision of X, and float32 takes about half the time of float64.
@@ -40,17 +57,22 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
     Parameters
     ----------
     n_sites : int, default=1
-        Number of sites in a row of X.
+        Number of sites in a row of X, or of elements for which it has room.
+    architecture : {"sites", "set"}, default="sites"
+        Whether a row describes the sites of a crystal or the set of elements of a
+        formula.
     equivalent_sites : sequence of sequences of int, default=None
         Sets of sites, counted from 0, whose exchange leaves the crystal as it
         is: ``[(0, 1)]``. Predictions are exactly equal under such an exchange.
     n_estimators : int, default=4
         Members of the ensemble.
     encoder_layer_sizes : tuple of int, default=(128, 128, 16)
-        Layers of the shared site encoder; not used with one site.
+        Layers of the shared encoder; not used with the one site of a table. In a
+        set network the last of them reads the amount, too.
     hidden_layer_sizes : tuple of int, default=(256, 256, 256)
         Layers of the network that joins the sites. A layer as wide as the one
-        before it adds to its input instead of replacing it.
+        before it adds to its input instead of replacing it. In a set network the
+        first is the sum over the elements.
     activation : {"relu", "silu", "tanh"}, default="relu"
         Non-linearity of the network that joins the sites.
     encoder_activation : {"relu", "silu", "tanh"}, default="silu"
@@ -61,13 +83,30 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         input.
     alpha : float, default=0.01
         Weight decay of the AdamW optimizer.
-    learning_rate_init : float, default=0.005
+    learning_rate_init : float or "auto", default="auto"
         Largest step size; it rises from and falls back to nearly zero over the
-        training (one cycle).
-    batch_size : int, default=256
-        Rows for one step.
-    max_iter : int, default=150
-        Number of passes over the data.
+        training (one cycle). "auto" is 0.005 for sites and 0.004 for a set, and a
+        twentieth of that for training that goes on from weights.
+    batch_size : int or "auto", default="auto"
+        Rows for one step. "auto" is 256 for training sites from scratch, else a
+        fiftieth of the rows, but at least 32 and at most 512.
+    max_iter : int or "auto", default="auto"
+        Number of passes over the data. "auto" is 150, or 30 for training that goes
+        on from weights.
+    pretrained : str, path-like, regressor, Pipeline or None, default=None
+        Fitted model from whose weights and target scale training starts (fine-tuning):
+        the name of a model that ships, see
+        :func:`~sklearn_elmodes.load_pretrained`, the path of a file written by
+        :func:`~sklearn_elmodes.save_model`, or a fitted regressor or a pipeline that
+        ends in one. Layers and modes must be the same; if this ensemble is larger,
+        several members start from the same weights. In a grid of parameters
+        scikit-learn takes the fit from an estimator unless it is wrapped in
+        ``sklearn.frozen.FrozenEstimator``.
+    freeze : {"encoder", "all_but_last"} or None, default=None
+        Weights that stay as they are in training that goes on from ``pretrained`` or
+        from an earlier fit.
+    warm_start : bool, default=False
+        Go on from the weights and target scale of the last fit.
     early_stopping : bool, default=False
         Hold out a part of the data, stop when its error no longer falls and
         keep the best weights.
@@ -151,6 +190,7 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
 
     _parameter_constraints: dict[str, list[Any]] = {
         "n_sites": [Interval(Integral, 1, None, closed="left")],
+        "architecture": [StrOptions({"sites", "set"})],
         "equivalent_sites": ["array-like", None],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "encoder_layer_sizes": ["array-like"],
@@ -159,9 +199,12 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         "encoder_activation": [StrOptions(_ACTIVATIONS)],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "alpha": [Interval(Real, 0, None, closed="left")],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "max_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "pretrained": [object],  # what it holds is checked when it is loaded
+        "freeze": [StrOptions({"encoder", "all_but_last"}), None],
+        "warm_start": ["boolean"],
         "early_stopping": ["boolean"],
         "calibrate_spread": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -176,6 +219,7 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         self,
         n_sites: int = 1,
         *,
+        architecture: str = "sites",
         equivalent_sites: Any = None,
         n_estimators: int = 4,
         encoder_layer_sizes: tuple[int, ...] = (128, 128, 16),
@@ -184,9 +228,12 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         encoder_activation: str = "silu",
         dropout: float = 0.1,
         alpha: float = 0.01,
-        learning_rate_init: float = 0.005,
-        batch_size: int = 256,
-        max_iter: int = 150,
+        learning_rate_init: float | str = "auto",
+        batch_size: int | str = "auto",
+        max_iter: int | str = "auto",
+        pretrained: Any = None,
+        freeze: str | None = None,
+        warm_start: bool = False,
         early_stopping: bool = False,
         calibrate_spread: bool = False,
         validation_fraction: float = 0.1,
@@ -197,6 +244,7 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         verbose: int = 0,
     ) -> None:
         self.n_sites = n_sites
+        self.architecture = architecture
         self.equivalent_sites = equivalent_sites
         self.n_estimators = n_estimators
         self.encoder_layer_sizes = encoder_layer_sizes
@@ -208,6 +256,9 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         self.learning_rate_init = learning_rate_init
         self.batch_size = batch_size
         self.max_iter = max_iter
+        self.pretrained = pretrained
+        self.freeze = freeze
+        self.warm_start = warm_start
         self.early_stopping = early_stopping
         self.calibrate_spread = calibrate_spread
         self.validation_fraction = validation_fraction
@@ -218,7 +269,7 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any) -> FormationEnergyRegressor:
+    def fit(self, X: Any, y: Any, checkpoint: Any = None) -> FormationEnergyRegressor:
         """Train the ensemble.
 
         Parameters
@@ -227,6 +278,11 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
             Features of each site, one site after the other.
         y : array-like of shape (n_samples,)
             Target, for instance the formation energy in eV/atom.
+        checkpoint : str or path-like, default=None
+            File for the state of a long training, written every 20 seconds or so. If
+            it is there already, from a fit with the same data, parameters and
+            integer ``random_state`` that was broken off, training goes on from it to
+            the same end. It is removed when training is complete.
 
         Returns
         -------
@@ -234,23 +290,32 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
 
         Raises
         ------
+        OSError
+            If ``pretrained`` is the path of a file that cannot be read.
         ValueError
-            If the columns of X do not divide into ``n_sites``, a single network is
+            If the columns of X do not divide into ``n_sites``, an amount of a set is
+            negative, ``pretrained`` has other layers or modes, a single network is
             to be calibrated, or training diverges.
         """
         X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), y_numeric=True)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        module = self._module_arguments(X.shape[1], X.dtype.name, seed)
+        arguments = self._network_arguments(X.shape[1], X.dtype.name, seed)
+        if checkpoint is not None and (self.early_stopping or self.calibrate_spread):
+            raise ValueError("A checkpoint goes with neither early_stopping nor calibrate_spread.")
         if self.calibrate_spread and self.n_estimators == 1:
             raise ValueError("calibrate_spread needs n_estimators of at least 2.")
         y = y.astype(np.float64)
         if not np.isfinite(y).all():  # None in an array of objects is NaN only now
             row = int(np.flatnonzero(~np.isfinite(y))[0])
             raise ValueError(f"The target of row {row} is {y[row]}; it must be a finite number.")
-        with np.errstate(over="ignore"):
-            self.target_mean_ = float(y.mean())
-            # The squares of tiny differences may all be zero.
-            self.target_scale_ = float(y.std()) or float(np.ptp(y)) or 1.0
+        start = self._start(X, arguments)
+        if start is not None:
+            self.target_mean_, self.target_scale_ = start.target
+        else:
+            with np.errstate(over="ignore"):
+                self.target_mean_ = float(y.mean())
+                # The squares of tiny differences may all be zero.
+                self.target_scale_ = float(y.std()) or float(np.ptp(y)) or 1.0
         if not np.isfinite(self.target_scale_):
             raise ValueError(f"The target is too large to scale: its largest value is {y.max()}.")
         y = (y - self.target_mean_) / self.target_scale_
@@ -263,12 +328,18 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
             )
             held_out = X_held_out, y_held_out
         self.spread_floor_, self.spread_scale_ = 0.0, 1.0
-        trained = self._train(X_part, y_part, module, held_out if self.early_stopping else None)
+        fixed: dict[str, Any] = {
+            "arguments": arguments,
+            "initial": None if start is None else start.weights,
+        }
+        trained = self._train(
+            X_part, y_part, held_out if self.early_stopping else None, checkpoint, **fixed
+        )
         if self.calibrate_spread and not trained.interrupted:
             self.net_ = trained.net
             self._calibrate(*held_out)
             if not self.early_stopping:
-                trained = self._train(X, y, module)
+                trained = self._train(X, y, **fixed)
         self.net_ = trained.net
         self.loss_curve_ = [loss * self.target_scale_ for loss in trained.losses]
         self.validation_loss_curve_ = (
@@ -283,25 +354,86 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         self,
         X: NDArray[Any],
         y: NDArray[np.float64],
-        module: dict[str, Any],
         held_out: tuple[NDArray[Any], NDArray[np.float64]] | None = None,
+        checkpoint: Any = None,
+        *,
+        arguments: dict[str, Any],
+        initial: dict[str, Any] | None,
     ) -> Any:
         from sklearn_elmodes.training import train
 
         device = self._resolve_device()
+        scratch = initial is None
+        rate, batch_size, max_iter = self.learning_rate_init, self.batch_size, self.max_iter
+        if rate == "auto":
+            rate = _LEARNING_RATES[self.architecture] * (1 if scratch else _FINE_TUNING_RATE)
+        if batch_size == "auto":
+            small = self.architecture == "set" or not scratch
+            batch_size = min(max(len(X) // 50, 32), 512) if small else 256
+        settings: dict[str, Any] = {
+            "arguments": arguments,
+            "freeze": self.freeze,
+            "alpha": self.alpha,
+            "learning_rate_init": rate,
+            "batch_size": batch_size,
+            "max_iter": (_MAX_ITER if scratch else _FINE_TUNING_MAX_ITER)
+            if max_iter == "auto"
+            else max_iter,
+        }
+        if checkpoint is not None:
+            digest = hashlib.sha256(json.dumps(settings, default=str, sort_keys=True).encode())
+            parts = [X, y, *(tensor.numpy() for tensor in (initial or {}).values())]
+            for part in parts:
+                digest.update(np.ascontiguousarray(part).data)
+            checkpoint = checkpoint, digest.hexdigest()
         return train(
             self._dataset(X, y, device),
             None if held_out is None else self._dataset(*held_out, device),
-            module=module,
-            alpha=self.alpha,
-            learning_rate_init=self.learning_rate_init,
-            batch_size=self.batch_size,
-            max_iter=self.max_iter,
+            network=self._network(),
+            initial=initial,
             n_iter_no_change=self.n_iter_no_change,
             tol=self.tol,
             verbose=self.verbose,
             target_scale=self.target_scale_,
+            checkpoint=checkpoint,
+            **settings,
         )
+
+    def _start(self, X: NDArray[Any], arguments: dict[str, Any]) -> _Start | None:
+        """Return the weights and target scale that training goes on from, if any."""
+        modes = None
+        if self.warm_start and hasattr(self, "net_"):
+            # A layer or a feature may have changed since.
+            source, what = self, "The last fit, from which warm_start goes on,"
+            theirs = self._fitted_arguments
+        elif self.pretrained is not None:
+            source, modes = _load_regressor(self.pretrained)
+            what = f"pretrained={shown(self.pretrained)}"
+            theirs = source._fitted_arguments
+        else:
+            return None
+        differing = [
+            f"{name} {shown(theirs.get(name))} instead of {shown(ours)}"
+            for name, ours in arguments.items()
+            if name not in _FREE_ARGUMENTS and theirs.get(name) != ours
+        ]
+        if source.net_.module_.__class__ is not self._network():
+            differing.insert(0, f"not architecture={self.architecture!r}")
+        if differing:
+            raise ValueError(f"{what} does not fit this regressor: it has {'; '.join(differing)}.")
+        if modes is not None and not _share_rows(
+            modes, self._dataset(X, None, "cpu").described.numpy()
+        ):
+            raise ValueError(
+                f"{what} was trained with other elemental modes: X holds none of them. Use an "
+                "ElementalModeTransformer with the parameters that it was trained with."
+            )
+        member = np.arange(arguments["n_members"]) % source.net_.module_.n_members
+        weights = {
+            name: tensor.cpu()[member].to(arguments["dtype"])
+            for name, tensor in source.net_.module_.state_dict().items()
+        }
+        return _Start(weights, (source.target_mean_, source.target_scale_))
 
     def _calibrate(self, X: NDArray[Any], y: NDArray[np.float64]) -> None:
         """Fit the spread to the errors on rows that the network has not seen; y is scaled."""
@@ -354,7 +486,7 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         parts = []
         for start in range(0, len(X), _PREDICT_ROWS):
             rows = self._dataset(X[start : start + _PREDICT_ROWS], None, str(weight.device))
-            parts.append(self.net_.module_.predict(rows.site_features, rows.sites).double().cpu())
+            parts.append(self.net_.module_.predict(**rows.for_prediction()).double().cpu())
         members = np.concatenate(parts, axis=1) * self.target_scale_ + self.target_mean_
         if not np.isfinite(members).all():
             row = int(np.argwhere(~np.isfinite(members))[0, 1])
@@ -365,12 +497,19 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         return members
 
     def _dataset(self, X: NDArray[Any], y: NDArray[np.float64] | None, device: str) -> Any:
-        from sklearn_elmodes.training import SiteDataset
+        from sklearn_elmodes.batches import SetDataset, SiteDataset
 
+        if self.architecture == "set":
+            return SetDataset.from_arrays(X, y, self.n_sites, device)
         groups = _site_groups(self.n_sites, self.equivalent_sites)
         return SiteDataset.from_arrays(X, y, self.n_sites, groups, device)
 
-    def _module_arguments(self, n_features: int, dtype: str, seed: int) -> dict[str, Any]:
+    def _network(self) -> Any:
+        from sklearn_elmodes.networks import SetNetwork, SiteNetwork
+
+        return SetNetwork if self.architecture == "set" else SiteNetwork
+
+    def _network_arguments(self, n_features: int, dtype: str, seed: int) -> dict[str, Any]:
         import torch
 
         if n_features % self.n_sites:
@@ -378,21 +517,57 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
                 f"X has {n_features} features, which do not divide into n_sites={self.n_sites} "
                 "sites of equally many."
             )
+        width = n_features // int(self.n_sites)
+        layout: dict[str, Any]
+        if self.architecture == "set":
+            if width == 1:
+                raise ValueError(
+                    f"A set needs at least one feature and the amount of each element; X has "
+                    f"n_features={n_features} for n_sites={self.n_sites}."
+                )
+            if self.equivalent_sites is not None:
+                raise ValueError("equivalent_sites has no meaning for a set, which has no order.")
+            layout = {"n_element_features": width - 1}
+        else:
+            layout = {
+                "n_sites": int(self.n_sites),
+                "n_site_features": width,
+                "permutations": site_permutations(
+                    self.n_sites, _site_groups(self.n_sites, self.equivalent_sites)
+                ),
+            }
         return {
             "n_members": int(self.n_estimators),
-            "n_sites": int(self.n_sites),
-            "n_site_features": n_features // int(self.n_sites),
+            **layout,
             "encoder_layer_sizes": layer_widths("encoder_layer_sizes", self.encoder_layer_sizes),
             "hidden_layer_sizes": layer_widths("hidden_layer_sizes", self.hidden_layer_sizes),
             "activation": self.activation,
             "encoder_activation": self.encoder_activation,
             "dropout": self.dropout,
-            "permutations": site_permutations(
-                self.n_sites, _site_groups(self.n_sites, self.equivalent_sites)
-            ),
             "dtype": getattr(torch, dtype),
             "seed": seed,
         }
+
+    @property
+    def _fitted_arguments(self) -> dict[str, Any]:
+        """The arguments with which the network of the last fit was made."""
+        prefix = "module__"
+        settings = self.net_.get_params(deep=False)
+        return {
+            name.removeprefix(prefix): value
+            for name, value in settings.items()
+            if name.startswith(prefix)
+        }
+
+    def __sklearn_clone__(self) -> FormationEnergyRegressor:
+        # The fit of a pretrained model is what it is for.
+        copy = super().__sklearn_clone__()
+        return copy.set_params(pretrained=self.pretrained)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = self.architecture == "set"  # the amounts are
+        return tags
 
     def _resolve_device(self) -> str:
         import torch
@@ -400,6 +575,55 @@ class FormationEnergyRegressor(RegressorMixin, BaseEstimator):
         if self.device == "auto":
             return "cuda" if torch.cuda.is_available() else "cpu"
         return self.device
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What training goes on from: weights, and mean and scale of the target."""
+
+    weights: dict[str, Any]
+    target: tuple[float, float]
+
+
+# Arguments of a network that may differ from those of the weights it starts from.
+_FREE_ARGUMENTS = {"n_members", "permutations", "dropout", "dtype", "seed"}
+
+
+def _load_regressor(
+    pretrained: Any,
+) -> tuple[FormationEnergyRegressor, NDArray[np.float64] | None]:
+    """Find the fitted regressor in what was given, and the modes that it reads, if known."""
+    from sklearn_elmodes.persistence import load_model, load_pretrained
+
+    shows = f"pretrained={shown(pretrained)}"
+    model = pretrained
+    if isinstance(model, str) and not os.path.exists(model):
+        model = load_pretrained(model)
+    elif isinstance(model, (str, os.PathLike)):
+        model = load_model(model)
+    if isinstance(model, FrozenEstimator):
+        model = model.estimator
+    steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
+    if not isinstance(steps[-1], FormationEnergyRegressor):
+        raise ValueError(
+            f"{shows} must be the name of a model that ships, the path of a model file, or a "
+            f"fitted FormationEnergyRegressor or a pipeline that ends in one, not a "
+            f"{type(steps[-1]).__name__}."
+        )
+    if not hasattr(steps[-1], "net_"):
+        raise NotFittedError(
+            "pretrained is not fitted. If it was, and a grid of parameters copied it, wrap it: "
+            "sklearn.frozen.FrozenEstimator(model)."
+        )
+    # Only without a step between them does the regressor see the modes themselves.
+    transformer = steps[-2] if len(steps) > 1 else None
+    return steps[-1], getattr(transformer, "_modes_in_blocks", None)
+
+
+def _share_rows(table: NDArray[np.float64], rows: NDArray[Any]) -> bool:
+    """Tell whether any row is one of the table, to the precision of float32."""
+    known = {row.tobytes() for row in np.asarray(table, dtype=np.float32)}
+    return any(row.tobytes() in known for row in rows.astype(np.float32))
 
 
 def _fit_spread(error: NDArray[np.float64], spread: NDArray[np.float64]) -> tuple[float, float]:

@@ -29,6 +29,7 @@ from sklearn_elmodes.formulas import (
     as_column,
     format_composition,
     parse_formulas,
+    reduce_amounts,
     refuse,
 )
 from sklearn_elmodes.prototypes import Prototype, site_names
@@ -60,7 +61,15 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         indexed by element symbol, with NaN where a value is unknown.
     prototype : str or Prototype, default=None
         Structure whose sites make the features, such as ``"ABC2D6"``; see
-        :class:`Prototype`. None pools the modes over the composition.
+        :class:`Prototype`. None takes formulas of any kind.
+    pooling : {"statistics"} or None, default="statistics"
+        What becomes of the modes without a prototype: statistics over the
+        composition, for any regressor, or as they are: for each element of the
+        formula, by atomic number, its modes and its atoms in the reduced formula
+        unit, then zeros up to ``max_elements``. That is what
+        ``FormationEnergyRegressor(architecture="set")`` reads.
+    max_elements : int, default=10
+        Elements in a formula for which there is room with ``pooling=None``.
     handle_unknown : {"error", "nan"}, default="error"
         What to do with a row whose element has no modes: raise an error that
         names it, or return NaN in all features of that row.
@@ -97,6 +106,10 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
     electronegativity. Stoichiometry itself adds the number of elements and the
     2-norm, 3-norm and maximum of the atomic fractions [1]_.
 
+    The reduced formula unit has the smallest whole amounts. Where these are not
+    whole, as in La0.85Sr0.15MnO3, it has the smallest whole number of atoms for which
+    they are nearly; see :func:`~sklearn_elmodes.formulas.reduce_amounts`.
+
     A site may hold a mixture, ``"Na0.5K0.5"``: its modes are the mean of those
     of its elements (the virtual-crystal approximation).
 
@@ -125,6 +138,8 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "properties": [StrOptions(set(PROPERTY_TABLES)), pd.DataFrame],
         "prototype": [str, Prototype, None],
+        "pooling": [StrOptions({"statistics"}), None],
+        "max_elements": [Interval(Integral, 1, None, closed="left")],
         "handle_unknown": [StrOptions({"error", "nan"})],
         "dtype": [StrOptions({"float32", "float64"})],
         "autoencoder": [ElementAutoencoder, None],
@@ -136,6 +151,8 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         *,
         properties: Any = "extended",
         prototype: Any = None,
+        pooling: str | None = "statistics",
+        max_elements: int = 10,
         handle_unknown: str = "error",
         dtype: str = "float32",
         autoencoder: ElementAutoencoder | None = None,
@@ -143,6 +160,8 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         self.n_components = n_components
         self.properties = properties
         self.prototype = prototype
+        self.pooling = pooling
+        self.max_elements = max_elements
         self.handle_unknown = handle_unknown
         self.dtype = dtype
         self.autoencoder = autoencoder
@@ -167,8 +186,9 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a row cannot be read, does not fit the prototype, or contains an
-            element without modes and ``handle_unknown="error"``.
+            If a row cannot be read, does not fit the prototype, has more than
+            ``max_elements`` elements, or contains an element without modes and
+            ``handle_unknown="error"``.
         """
         self._set_modes()
         self._read_features(X, reset=True)
@@ -238,6 +258,8 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         read = self._as_read(X, reset=False, errors=errors)
         if isinstance(read, Compositions):
             self._check_elements(read, errors)
+            if self.pooling is None:
+                self._check_room(read, errors)
         else:
             sites = self.prototype_.sites  # type: ignore[union-attr]
             read_species(*read, partial(self._species_modes, strict=True), sites, errors)
@@ -262,13 +284,17 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         -------
         ndarray of str
             ``A_mode1``, ``A_mode2``, … for sites; ``mean_mode1``, …,
-            ``covariance_mode1_mode2``, …, ``n_elements``, … for pooled modes.
+            ``covariance_mode1_mode2``, …, ``n_elements``, … for statistics;
+            ``element1_mode1``, …, ``element1_amount``, … without pooling.
         """
         check_is_fitted(self)
         _check_feature_names_in(self, input_features, generate_names=False)
         modes = mode_names(self.modes_.shape[1])
         if self.prototype_ is not None:
             return np.array(site_names(self.prototype_, modes), dtype=object)
+        if self.pooling is None:
+            blocks = [f"element{number + 1}" for number in range(self.max_elements)]
+            return np.array([f"{b}_{n}" for b in blocks for n in (*modes, "amount")], dtype=object)
         names = [f"{statistic}_{mode}" for statistic in _STATISTICS for mode in modes]
         first, second = np.triu_indices(len(modes), k=1)
         names += [f"covariance_{modes[i]}_{modes[j]}" for i, j in zip(first, second, strict=True)]
@@ -342,7 +368,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         if not len(read if isinstance(read, Compositions) else read[0]):
             raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
         if isinstance(read, Compositions):
-            return self._pooled(read)
+            return self._pooled(read) if self.pooling else self._by_element(read)
         return self._by_site(*read)
 
     def _by_site(self, sites: NDArray[np.intp], species: list[Any]) -> NDArray[Any]:
@@ -383,6 +409,41 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         if unknown.any():
             features[compositions.rows[unknown]] = np.nan
         return features
+
+    @property
+    def _modes_in_blocks(self) -> NDArray[np.float64] | None:
+        """The modes that stand in the features as they are; None where they are pooled."""
+        pooled = self.prototype_ is None and self.pooling is not None
+        return None if pooled else self.modes_.to_numpy()
+
+    def _by_element(self, compositions: Compositions) -> NDArray[Any]:
+        """Write modes and amount of each element of a formula, one element after the other."""
+        unknown = self._check_elements(compositions)
+        self._check_room(compositions)
+        rows, numbers = compositions.rows, compositions.atomic_numbers
+        order = np.lexsort([numbers, rows])
+        place = np.arange(len(rows)) - compositions.starts[rows]
+        shape = len(compositions), self.max_elements
+        features = np.zeros((*shape, self._modes_by_number.shape[1] + 1), dtype=self.dtype)
+        amounts = np.zeros(shape)
+        amounts[rows, place] = compositions.amounts[order]
+        features[:, :, -1] = reduce_amounts(amounts)
+        features[rows, place, :-1] = self._modes_by_number.astype(self.dtype)[numbers[order]]
+        if unknown.any():
+            features[rows[unknown]] = np.nan
+        return features.reshape(len(features), -1)
+
+    def _check_room(self, compositions: Compositions, errors: RowErrors | None = None) -> None:
+        """Refuse formulas of too many elements."""
+        n_elements = np.diff(compositions.starts)
+        found = {}
+        for row in np.flatnonzero(n_elements > self.max_elements).tolist():
+            formula = format_composition(compositions[row])
+            found[row] = (
+                f"{formula} has {n_elements[row]} elements; there is room for "
+                f"max_elements={self.max_elements}."
+            )
+        refuse(found, errors)
 
     def _check_elements(
         self, compositions: Compositions, errors: RowErrors | None = None

@@ -1,0 +1,290 @@
+"""Training that goes on from weights, and training that was broken off."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+from sklearn_elmodes import (
+    ElementalModeTransformer,
+    FormationEnergyRegressor,
+    load_model,
+    make_formation_energy_pipeline,
+    save_model,
+)
+from sklearn_elmodes import training as training_module
+
+SMALL = {
+    "n_estimators": 2,
+    "encoder_layer_sizes": (8, 8),
+    "hidden_layer_sizes": (16, 16, 16),
+    "batch_size": 32,
+    "max_iter": 5,
+    "random_state": 0,
+}
+
+
+def formulas(**parameters):
+    return make_formation_energy_pipeline(architecture="set", **{**SMALL, **parameters})
+
+
+@pytest.fixture(scope="module")
+def data():
+    from sklearn_elmodes.datasets import load_expt_formation_enthalpies
+
+    X, y = load_expt_formation_enthalpies(return_X_y=True)
+    return X[:300], y[:300]
+
+
+@pytest.fixture(scope="module")
+def general(data):
+    """A pipeline fitted on the first 200 rows."""
+    return formulas(max_iter=20).fit(data[0][:200], data[1][:200])
+
+
+def weights(model):
+    return {name: tensor.numpy() for name, tensor in model[-1].net_.module_.state_dict().items()}
+
+
+def same_weights(one, other):
+    return {name for name, array in weights(one).items() if (array == weights(other)[name]).all()}
+
+
+def test_it_starts_from_what_was_learnt(general, data):
+    X, y = data[0][200:], data[1][200:]
+    before = weights(general)
+    # A step size of nearly nothing leaves the pretrained model as it was.
+    still = formulas(pretrained=general, max_iter=1, learning_rate_init=1e-12).fit(X, y)
+    np.testing.assert_allclose(still.predict(X), general.predict(X), atol=1e-5)
+    tuned = formulas(pretrained=general, max_iter="auto").fit(X, y)
+    assert tuned[-1].n_iter_ == 30
+    error = np.abs(tuned.predict(X) - y).mean()
+    assert error < 0.9 * np.abs(general.predict(X) - y).mean()
+    assert (tuned[-1].target_mean_, tuned[-1].target_scale_) == (
+        general[-1].target_mean_,
+        general[-1].target_scale_,
+    )
+    for name, array in weights(general).items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize(
+    ("freeze", "frozen"),
+    [(None, set()), ("encoder", {"encoder"}), ("all_but_last", {"encoder", "joint"})],
+)
+def test_frozen_weights_stay_and_others_move(general, data, freeze, frozen):
+    tuned = formulas(pretrained=general, freeze=freeze, max_iter=2).fit(*data)
+    stay = {name for name in weights(general) if name.split(".")[0] in frozen}
+    assert same_weights(tuned, general) == stay
+    # The fit of a new model is not held back by it.
+    assert not same_weights(formulas(freeze=freeze, max_iter=2).fit(*data), general)
+
+
+def test_freezing_the_encoder_of_a_site_network(elpasolites):
+    X, y = elpasolites[0][:200], elpasolites[1][:200]
+    first = make_formation_energy_pipeline("ABC2D6", **SMALL).fit(X, y)
+    tuned = make_formation_energy_pipeline(
+        "ABC2D6", **SMALL, pretrained=first, freeze="encoder"
+    ).fit(X[::-1], y[::-1])
+    assert {name.split(".")[0] for name in same_weights(tuned, first)} == {"encoder"}
+
+
+def test_warm_start(data):
+    X, y = data
+    model = formulas(warm_start=True, max_iter=5).fit(X, y)
+    first = model[-1].loss_curve_
+    model.fit(X, y)
+    assert model[-1].loss_curve_[-1] < first[-1]
+    model.set_params(formationenergyregressor__freeze="all_but_last")
+    before = weights(model)
+    model.fit(X, y)
+    after = weights(model)
+    assert {name for name in after if (after[name] != before[name]).any()} == {
+        "last.weight",
+        "last.bias",
+    }
+    model.set_params(formationenergyregressor__hidden_layer_sizes=(8, 8))
+    with pytest.raises(ValueError, match=r"last fit.* hidden_layer_sizes \(16, 16, 16\) instead"):
+        model.fit(X, y)
+
+
+def test_sources(general, data, tmp_path):
+    """A pipeline, a regressor, a file and a path object start from the same weights."""
+    path = tmp_path / "general.safetensors"
+    save_model(general, path)
+    settings = {"max_iter": 1}
+    expected = formulas(pretrained=general, **settings).fit(*data).predict(data[0])
+    for source in (general[-1], FrozenEstimator(general), str(path), path):
+        tuned = formulas(pretrained=source, **settings).fit(*data)
+        np.testing.assert_array_equal(tuned.predict(data[0]), expected)
+
+
+def test_clones_and_pickles_keep_the_fit(general, data):
+    X, y = data
+    tuned = formulas(pretrained=general[-1])
+    copy = clone(tuned)
+    assert copy[-1].pretrained is general[-1]
+    again = pickle.loads(pickle.dumps(tuned)).fit(X, y)
+    np.testing.assert_array_equal(copy.fit(X, y).predict(X), again.predict(X))
+    third = pickle.loads(pickle.dumps(copy))
+    np.testing.assert_array_equal(third.predict(X), copy.predict(X))
+
+
+def test_a_saved_model_is_whole_without_its_source(general, data, tmp_path):
+    tuned = formulas(pretrained=general).fit(*data)
+    save_model(tuned, tmp_path / "tuned.safetensors")
+    loaded = load_model(tmp_path / "tuned.safetensors")
+    np.testing.assert_array_equal(loaded.predict(data[0]), tuned.predict(data[0]))
+    assert loaded[-1].pretrained is None
+    tuned.set_params(formationenergyregressor__pretrained=tmp_path / "tuned.safetensors")
+    save_model(tuned, tmp_path / "again.safetensors")
+    path = load_model(tmp_path / "again.safetensors")[-1].pretrained
+    assert path == str(tmp_path / "tuned.safetensors")
+
+
+def test_grid_search_over_what_to_start_from(general, data):
+    grid = {
+        "formationenergyregressor__freeze": [None, "encoder", "all_but_last"],
+        "formationenergyregressor__pretrained": [None, FrozenEstimator(general)],
+    }
+    search = GridSearchCV(
+        formulas(learning_rate_init="auto"),
+        grid,
+        cv=2,
+        n_jobs=2,
+        scoring="neg_mean_absolute_error",
+        error_score="raise",
+    ).fit(*data)
+    scores = search.cv_results_["mean_test_score"].reshape(3, 2)
+    assert (scores[:, 1] > scores[:, 0]).all()
+    np.testing.assert_allclose(scores[:, 0], scores[0, 0])  # nothing to freeze
+
+
+def test_more_members_than_the_source(general, data):
+    tuned = formulas(pretrained=general, n_estimators=5, max_iter=1, learning_rate_init=1e-12).fit(
+        *data
+    )
+    members = tuned[-1]._predict_members(tuned[0].transform(data[0]))
+    assert len(members) == 5
+    np.testing.assert_allclose(members[2], members[0], atol=1e-5)
+    assert np.abs(members[1] - members[0]).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"hidden_layer_sizes": (16, 16)}, r"hidden_layer_sizes \(16, 16, 16\) instead of"),
+        ({"activation": "tanh"}, "activation 'silu' instead of 'tanh'"),
+    ],
+)
+def test_other_layers_are_refused(general, data, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        formulas(pretrained=general, **parameters).fit(*data)
+
+
+def test_other_modes_are_refused(general, data):
+    pipeline = formulas(pretrained=general)
+    pipeline.set_params(elementalmodetransformer__n_components=4)
+    with pytest.raises(ValueError, match="n_element_features 12 instead of 4"):
+        pipeline.fit(*data)
+    other = ElementalModeTransformer(properties="herr2019", pooling=None)
+    salts = ["NaCl", "KBr", "LiF", "CsI"]
+    with pytest.raises(ValueError, match="other elemental modes: X holds none of them"):
+        make_pipeline(other, pipeline[-1]).fit(salts, [-2.1, -2.0, -3.2, -1.8])
+
+
+def test_another_architecture_is_refused(data):
+    pooled = make_formation_energy_pipeline(**SMALL).fit(*data)
+    with pytest.raises(ValueError, match="not architecture='set'"):
+        formulas(pretrained=pooled).fit(*data)
+
+
+@pytest.mark.parametrize(
+    ("pretrained", "error", "message"),
+    [
+        ("no such model", ValueError, "No model 'no such model' ships"),
+        (ElementalModeTransformer(), ValueError, "not a ElementalModeTransformer"),
+        (3, ValueError, "not a int"),
+        (FormationEnergyRegressor(), NotFittedError, "FrozenEstimator"),
+    ],
+)
+def test_what_is_no_model(data, pretrained, error, message):
+    with pytest.raises(error, match=message):
+        formulas(pretrained=pretrained).fit(*data)
+
+
+class StopError(Exception):
+    pass
+
+
+@pytest.fixture
+def stop_after(monkeypatch):
+    """Write a checkpoint after every pass, and break off after some."""
+    monkeypatch.setattr(training_module, "_CHECKPOINT_SECONDS", 0)
+
+    def patch(n_passes, error=StopError):
+        def stop(self, net, **kwargs):
+            if len(net.history) == n_passes:
+                raise error
+
+        name = "sklearn_elmodes.training.StopOnDivergence.on_epoch_begin"
+        monkeypatch.setattr(name, stop, raising=False)
+
+    return patch
+
+
+@pytest.mark.parametrize("architecture", ["sites", "set"])
+def test_a_checkpoint_goes_on_to_the_same_end(architecture, data, tmp_path, stop_after):
+    X, y = data
+    settings = {**SMALL, "max_iter": 6, "architecture": architecture}
+    expected = make_formation_energy_pipeline(**settings).fit(X, y)
+    path = tmp_path / "state"
+    state = {"formationenergyregressor__checkpoint": path}
+    for n_passes in (3, 5):
+        stop_after(n_passes)
+        with pytest.raises(StopError):
+            make_formation_energy_pipeline(**settings).fit(X, y, **state)
+        assert path.exists()
+    stop_after(-1)
+    model = make_formation_energy_pipeline(**settings).fit(X, y, **state)
+    np.testing.assert_array_equal(model.predict(X), expected.predict(X))
+    assert model[-1].loss_curve_ == expected[-1].loss_curve_
+    assert not path.exists()
+
+
+def test_ctrl_c_leaves_the_checkpoint(data, tmp_path, stop_after):
+    path = tmp_path / "state"
+    stop_after(3, KeyboardInterrupt)
+    with pytest.warns(ConvergenceWarning, match="interrupted"):
+        model = formulas().fit(*data, formationenergyregressor__checkpoint=path)
+    assert model[-1].n_iter_ < 5
+    assert path.exists()
+
+
+def test_checkpoints_of_others_are_refused(data, tmp_path, stop_after):
+    X, y = data
+    path = tmp_path / "state"
+    state = {"formationenergyregressor__checkpoint": path}
+    stop_after(2)
+    with pytest.raises(StopError):
+        formulas().fit(X, y, **state)
+    for other in (
+        lambda: formulas(alpha=0.5).fit(X, y, **state),
+        lambda: formulas().fit(X, -y, **state),
+    ):
+        with pytest.raises(ValueError, match="other data or settings"):
+            other()
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="no checkpoint, or is damaged"):
+        formulas().fit(X, y, **state)
+    torch.save({"fingerprint": formulas}, path)  # a pickle of code
+    with pytest.raises(ValueError, match="no checkpoint, or is damaged"):
+        formulas().fit(X, y, **state)
+    with pytest.raises(ValueError, match="neither early_stopping nor calibrate_spread"):
+        formulas(early_stopping=True).fit(X, y, **state)
