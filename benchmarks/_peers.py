@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from torch import nn
 
-from sklearn_elmodes import ElementAutoencoder
-from sklearn_elmodes.elements import HERR2019_COLUMNS, property_table
+from sklearn_elmodes import ElementAutoencoder, make_formation_energy_pipeline
+from sklearn_elmodes.elements import HERR2019_COLUMNS, SYMBOLS, property_table
+from sklearn_elmodes.formulas import element_fractions, parse_formulas
 from sklearn_elmodes.transformer import learn_modes, shipped_modes
 
 KERNELS = {name: f"Laplacian kernel ridge on the {name}" for name in ("modes", "properties")}
@@ -173,3 +176,45 @@ def magpie_features(formulas: Any) -> NDArray[np.float64]:
         compositions = [Composition(formula) for formula in formulas]
         rows = featurizer.featurize_many(compositions, ignore_errors=True, pbar=False)
     return np.array(rows, dtype=float)
+
+
+def magpie_statistics(formulas: Any) -> NDArray[np.float64]:
+    """Compute the same numbers for many formulas at once, with matminer's table.
+
+    The first 20 rows are compared with matminer's own; a difference is an error.
+    """
+    from matminer.featurizers.composition import ElementProperty
+    from pymatgen.core import Element
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        magpie = ElementProperty.from_preset("magpie", impute_nan=False)
+        table = np.full((len(SYMBOLS) + 1, len(magpie.features)), np.nan)
+        for number, symbol in enumerate(SYMBOLS, start=1):
+            for column, name in enumerate(magpie.features):
+                value = magpie.data_source.get_elemental_property(Element(symbol), name)
+                table[number, column] = np.nan if value is None else value
+    compositions = parse_formulas(formulas)
+    starts, rows = compositions.starts[:-1], compositions.rows
+    fraction = compositions.fractions[:, None]
+    values = table[compositions.atomic_numbers]
+    least, most = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
+    mean = np.add.reduceat(fraction * values, starts)
+    deviation = np.add.reduceat(fraction * np.abs(values - mean[rows]), starts)
+    frequent = np.isclose(fraction, np.maximum.reduceat(fraction, starts)[rows])
+    mode = np.minimum.reduceat(np.where(frequent, values, np.inf), starts)
+    statistics = np.stack([least, most, most - least, mean, deviation, mode], axis=2)
+    statistics = statistics.reshape(len(starts), -1)
+    if not np.allclose(statistics[:20], magpie_features(formulas[:20]), equal_nan=True):
+        raise SystemExit("These are not matminer's Magpie statistics.")
+    return statistics
+
+
+def fractions_pipeline(**parameters: Any) -> Pipeline:
+    """Return the network for any formula on element fractions in place of modes.
+
+    The layers behind the encoder and their settings are the same.
+    """
+    network = make_formation_energy_pipeline(**parameters)[-1]
+    network.set_params(architecture="sites", n_sites=1)
+    return make_pipeline(FunctionTransformer(element_fractions), network)

@@ -18,12 +18,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from _common import errors, parse_arguments, read_energies, write_results
+from _common import are_in, errors, parse_arguments, read_energies, write_results
 from numpy.typing import NDArray
 
 from sklearn_elmodes import load_model, make_formation_energy_pipeline, pretrained, save_model
 from sklearn_elmodes.datasets import load_expt_formation_enthalpies
-from sklearn_elmodes.formulas import parse_formulas, reduce_amounts
 
 CARD = """\
 # Model card: {name}
@@ -65,24 +64,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, help="where to write the model")
 
 
-def composition_keys(formulas: NDArray[Any]) -> list[bytes]:
-    """Return what is equal for equal compositions."""
-    compositions = parse_formulas(formulas)
-    amounts = np.zeros((len(compositions), 119))
-    amounts[compositions.rows, compositions.atomic_numbers] = compositions.amounts
-    return [row.tobytes() for row in reduce_amounts(amounts)]
-
-
-def unmeasured(formulas: NDArray[Any]) -> NDArray[np.bool_]:
-    """Mark the formulas whose composition is in no table of measured enthalpies."""
-    measured = np.concatenate(
-        [
-            load_expt_formation_enthalpies(return_X_y=True)[0],
-            read_energies("ssub_formation_enthalpy/ssub_expt.csv.gz")[0],
-        ]
-    )
-    known = set(composition_keys(measured))
-    return np.array([key not in known for key in composition_keys(formulas)])
+def measured_formulas() -> NDArray[Any]:
+    """Return all formulas of the two tables of measured enthalpies."""
+    ssub, _ = read_energies("ssub_formation_enthalpy/ssub_expt.csv.gz")
+    return np.concatenate([load_expt_formation_enthalpies(return_X_y=True)[0], ssub])
 
 
 def main() -> None:
@@ -98,7 +83,7 @@ def main() -> None:
         settings |= {"max_iter": 3, "hidden_layer_sizes": (32, 32)}
     chosen = np.abs(y) <= LARGEST
     if arguments.without_measured:
-        chosen &= unmeasured(X)
+        chosen &= ~are_in(X, measured_formulas())
     path = arguments.model or folder / f"{name}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     checkpoint = path.with_suffix(".checkpoint")

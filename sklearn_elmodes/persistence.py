@@ -218,10 +218,11 @@ def load_pretrained(name: str) -> Pipeline:
 
     Parameters
     ----------
-    name : {"elpasolites"}
+    name : {"elpasolites", "oqmd"}
         "elpasolites" was trained on all 10,590 crystals of
-        :func:`~sklearn_elmodes.datasets.fetch_elpasolites`; its card is
-        ``load_pretrained("elpasolites").model_card_``.
+        :func:`~sklearn_elmodes.datasets.fetch_elpasolites`, "oqmd" on 239,121
+        formulas of any kind from the Open Quantum Materials Database. Their cards
+        are ``load_pretrained(name).model_card_``.
 
     Returns
     -------

@@ -7,20 +7,21 @@ from typing import Any
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sklearn_elmodes.elements import shown
 from sklearn_elmodes.prototypes import Prototype
 from sklearn_elmodes.regressor import FormationEnergyRegressor
 from sklearn_elmodes.transformer import ElementalModeTransformer
 
-# For tables of any formulas, tuned on held-out parts of the training folds of
+# For statistics of any formulas, tuned on held-out parts of the training folds of
 # the measured enthalpies; the regressor's own defaults were tuned on elpasolites.
-_ANY_FORMULA: dict[str, Any] = {
+_STATISTICS: dict[str, Any] = {
     "n_estimators": 8,
     "hidden_layer_sizes": (128, 128, 128),
     "learning_rate_init": 0.003,
     "batch_size": 64,
     "max_iter": 100,
 }
-# The network for any formula, tuned on the validation part of the OQMD.
+# For formulas themselves, tuned on the validation part of the OQMD.
 _SET: dict[str, Any] = {
     "n_estimators": 2,
     "encoder_layer_sizes": (64, 64, 128),
@@ -46,10 +47,9 @@ def make_formation_energy_pipeline(
         Structure that all crystals share, such as ``"ABC2D6"``. None takes
         formulas of any kind.
     architecture : {"sites", "set"} or None, default=None
-        Without a prototype: "sites" is a network for the statistics of the modes over a
-        formula, "set" one for the elements themselves, which is better for thousands
-        of formulas and can start from ``pretrained="oqmd"``. None takes "set" if
-        ``pretrained`` is given, else "sites".
+        Without a prototype: "set" is a network for the elements of a formula, which
+        can start from ``pretrained="oqmd"``; "sites" is one for the statistics of
+        their modes. None takes "set".
     random_state : int, RandomState instance or None, default=None
         Seed of the network.
     verbose : int, default=0
@@ -63,8 +63,13 @@ def make_formation_energy_pipeline(
     Returns
     -------
     Pipeline
-        Steps ``elementalmodetransformer``, without a prototype
-        ``standardscaler``, and ``formationenergyregressor``.
+        Steps ``elementalmodetransformer`` and ``formationenergyregressor``, with a
+        ``standardscaler`` between them if these are statistics.
+
+    Raises
+    ------
+    ValueError
+        If ``architecture`` is unknown, or "set" for a prototype.
 
     Examples
     --------
@@ -74,13 +79,20 @@ def make_formation_energy_pipeline(
     ['elementalmodetransformer', 'formationenergyregressor']
     >>> pipeline["formationenergyregressor"].n_sites
     4
+
+    A general model, fine-tuned to a few measured energies:
+
+    >>> pipeline = make_formation_energy_pipeline(pretrained="oqmd", random_state=0)
+    >>> _ = pipeline.fit(["NaCl", "KBr", "LiF", "CsI"], [-2.13, -2.04, -3.19, -1.80])
+    >>> pipeline.predict(["NaBr"]).round(1)
+    array([-1.9])
     """
     settings: dict[str, Any] = {"random_state": random_state, "verbose": verbose}
+    if architecture not in (None, "sites", "set"):
+        raise ValueError(f'architecture must be "sites", "set" or None, not {shown(architecture)}.')
     if prototype is not None and architecture == "set":
         raise ValueError('architecture="set" is for formulas of any kind; leave out prototype.')
-    if architecture is None and prototype is None:
-        architecture = "sites" if parameters.get("pretrained") is None else "set"
-    if architecture == "set":
+    if prototype is None and architecture != "sites":
         transformer = ElementalModeTransformer(pooling=None)
         settings |= {"architecture": "set", "n_sites": transformer.max_elements}
         return make_pipeline(
@@ -92,7 +104,7 @@ def make_formation_energy_pipeline(
         return make_pipeline(
             ElementalModeTransformer(),
             StandardScaler(),
-            FormationEnergyRegressor(**{**_ANY_FORMULA, **settings, **parameters}),
+            FormationEnergyRegressor(**{**_STATISTICS, **settings, **parameters}),
             memory=memory,
         )
     prototype = Prototype.of(prototype)

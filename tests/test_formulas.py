@@ -14,6 +14,7 @@ from sklearn_elmodes.formulas import (
     parse_composition,
     parse_formula,
     parse_formulas,
+    reduce_amounts,
 )
 
 READABLE = {
@@ -284,3 +285,34 @@ for text in ("(" * n, "(" * n + "H" + ")" * n, "+" * n + "x", "H" * n, ".1" * n,
 def test_long_input_takes_linear_time():
     """It takes some ten seconds; a quadratic reader would take hours."""
     subprocess.run([sys.executable, "-c", LONG], check=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("formula", "reduced"),
+    [
+        ("Fe4O6", {"Fe": 2, "O": 3}),
+        ("Fe0.4O0.6", {"Fe": 2, "O": 3}),
+        ("Na0.5K0.5Cl", {"Na": 1, "K": 1, "Cl": 2}),
+        ("La0.75Sr0.25MnO3", {"La": 3, "Sr": 1, "Mn": 4, "O": 12}),
+        ("La0.85Sr0.15MnO3", {"La": 0.85, "Sr": 0.15, "Mn": 1, "O": 3}),
+        ("La1.7Sr0.3Mn2O6", {"La": 0.85, "Sr": 0.15, "Mn": 1, "O": 3}),
+        ("Fe0.5", {"Fe": 1}),
+        ("H9007199254740993", {"H": 1}),
+    ],
+)
+def test_reduced_formula_units(formula, reduced):
+    amounts = np.array([list(parse_formula(formula).values())])
+    np.testing.assert_allclose(reduce_amounts(amounts)[0], list(reduced.values()), rtol=1e-9)
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=6), st.floats(1e-3, 1e3))
+def test_reduction_forgets_the_scale(amounts, scale):
+    whole = np.array([amounts], dtype=float)
+    reduced = reduce_amounts(whole)
+    assert np.gcd.reduce(reduced.astype(int), axis=1)[0] == 1
+    np.testing.assert_array_equal(reduce_amounts(whole * 7), reduced)
+    fractional = reduce_amounts(whole / 3.7)
+    np.testing.assert_allclose(reduce_amounts(whole / 3.7 * scale), fractional, rtol=1e-6)
+    np.testing.assert_allclose(
+        fractional / fractional.sum(), whole / whole.sum(), rtol=1e-5, atol=1e-9
+    )

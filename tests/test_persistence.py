@@ -40,16 +40,17 @@ SMALL = {"n_estimators": 2, "hidden_layer_sizes": (8, 8), "max_iter": 2, "random
 
 
 def pipelines():
-    own = make_formation_energy_pipeline(**SMALL).set_params(
+    own = make_formation_energy_pipeline(architecture="sites", **SMALL).set_params(
         elementalmodetransformer__properties=property_table("extended").iloc[:, :12],
         elementalmodetransformer__n_components=3,
         elementalmodetransformer__autoencoder=ElementAutoencoder(max_iter=10, random_state=0),
     )
     sites = make_formation_energy_pipeline("ABC2D6", **SMALL)
-    double = make_formation_energy_pipeline(**SMALL)
+    double = make_formation_energy_pipeline(architecture="sites", **SMALL)
     double.set_params(elementalmodetransformer__dtype="float64")
     return {
-        "pooled": make_formation_energy_pipeline(**SMALL),
+        "statistics": make_formation_energy_pipeline(architecture="sites", **SMALL),
+        "set": make_formation_energy_pipeline(**SMALL),
         "own": own,
         "sites": sites,
         "double": double,
@@ -145,7 +146,7 @@ def gap(header, arrays):
 
 
 def newer(header, arrays):
-    header["schema_version"] = 3
+    header["schema_version"] = 4
 
 
 def other_class(header, arrays):
@@ -275,7 +276,7 @@ def integer_weights(header, arrays):
         (wrong_shape, "do not have the shapes"),
         (huge_layer, "do not have the shapes"),
         (gap, "not finite"),
-        (newer, "schema version 3"),
+        (newer, "schema version 4"),
         (other_class, "does not describe a model"),
         (unknown_parameter, "does not describe a model"),
         (missing_parameter, "other parameters: .'encoder_activation'"),
@@ -345,7 +346,7 @@ def test_what_could_not_be_read_again_is_not_written(model_file):
 
 
 def test_names_with_points_are_kept_apart(tmp_path):
-    model = make_formation_energy_pipeline(**SMALL)
+    model = make_formation_energy_pipeline(architecture="sites", **SMALL)
     model.steps = [
         (name, step) for name, (_, step) in zip(("a", "a.b", "a.b.c"), model.steps, strict=True)
     ]
@@ -492,7 +493,7 @@ except OSError as error:
     ],
 )
 def test_scalers_of_scikit_learn_are_kept(scaler, tmp_path):
-    model = make_formation_energy_pipeline(**SMALL)
+    model = make_formation_energy_pipeline(architecture="sites", **SMALL)
     model.steps[1] = ("scaler", scaler)
     model.fit(X, Y)
     save_model(model, tmp_path / "model.safetensors")
@@ -549,5 +550,5 @@ def test_shipped_model_fits_its_training_data(elpasolites):
 
 
 def test_unknown_name():
-    with pytest.raises(ValueError, match="No model 'oqmd' ships; choose one of elpasolites"):
-        load_pretrained("oqmd")
+    with pytest.raises(ValueError, match="No model 'oqmd2' ships; choose one of elpasolites, oqmd"):
+        load_pretrained("oqmd2")

@@ -352,3 +352,37 @@ def test_the_first_row_at_fault_is_named_whatever_its_fault(sites, X, message):
         sites.transform(X)
     assert caught.value.__context__ is None
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_without_pooling_each_element_keeps_its_modes_and_amount():
+    transformer = ElementalModeTransformer(pooling=None, max_elements=4)
+    features = transformer.fit_transform(["O6Fe4", "Si"])
+    names = transformer.get_feature_names_out()
+    assert features.shape == (2, 52) == (2, len(set(names)))
+    assert names[[0, 11, 12, 13, 51]].tolist() == [
+        "element1_mode1",
+        "element1_mode12",
+        "element1_amount",
+        "element2_mode1",
+        "element4_amount",
+    ]
+    blocks = features.reshape(2, 4, 13)
+    # By atomic number, in the reduced formula unit.
+    np.testing.assert_allclose(blocks[0, :2, :12], transformer.modes_.loc[["O", "Fe"]], rtol=1e-6)
+    np.testing.assert_array_equal(blocks[:, :, 12], [[3, 2, 0, 0], [1, 0, 0, 0]])
+    assert not blocks[0, 2:].any()
+    assert not blocks[1, 1:].any()
+
+
+def test_without_pooling_rows_need_room_and_modes():
+    transformer = ElementalModeTransformer(pooling=None, max_elements=3).fit(["NaCl"])
+    formulas = ["NaCl", "K2NaAlF6", "Og", "CaTiO3"]
+    with pytest.raises(ValueError, match=r"Row 1.*4 elements.*room for max_elements=3"):
+        transformer.transform(formulas)
+    valid, rejected = transformer.check_rows(formulas)
+    assert valid.tolist() == [0, 3]
+    assert rejected.index.tolist() == [1, 2]
+    lenient = ElementalModeTransformer(pooling=None, max_elements=3, handle_unknown="nan")
+    features = lenient.fit_transform(["Og", "NaCl"])
+    assert np.isnan(features[0]).all()
+    assert np.isfinite(features[1]).all()
