@@ -6,6 +6,7 @@ import io
 import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_elmodes.candidates import (
@@ -349,12 +352,19 @@ class _Neighbours:
 
         if not hasattr(estimator, "steps") or len(estimator.steps) < 2:
             raise ValueError("Distances from the training rows need a pipeline with a transformer.")
-        self.transform = estimator[:-1].transform
+        first, between = estimator[0], estimator[1:-1]
+        prototype = getattr(first, "prototype_", None)
+        aligned = prototype is not None or getattr(first, "pooling", "statistics") is not None
+        if not aligned:
+            # The elements of two formulas do not line up; statistics over them do.
+            first = copy(first).set_params(pooling="statistics")
         try:
-            features = estimator[0].transform(training)
+            features = first.transform(training)
         except RowError as error:
             raise ValueError(f"training: {error}") from None
-        prototype = getattr(estimator[0], "prototype_", None)
+        if not aligned:
+            between = make_pipeline(StandardScaler().fit(features))
+        self.transform = make_pipeline(first, *(step for _, step in between.steps)).transform
         if prototype is not None:
             n_sites, groups = prototype.n_sites, prototype.equivalent_site_indices
             columns = np.arange(features.shape[1]).reshape(n_sites, -1)
@@ -364,8 +374,8 @@ class _Neighbours:
             features = np.concatenate(moved)
             if names is not None:
                 features = pd.DataFrame(features, columns=names)
-        if len(estimator.steps) > 2:
-            features = estimator[1:-1].transform(features)
+        if between.steps:
+            features = between.transform(features)
         self.nearest = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(features)
 
     def distances(self, X: Any) -> NDArray[np.float64]:

@@ -438,3 +438,18 @@ def test_without_pyarrow_the_message_says_what_to_install(model, space, tmp_path
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(ImportError, match=r"sklearn-elmodes\[screen\]"):
         screen(model, space, output=Path(tmp_path))
+
+
+def test_distance_and_screening_with_a_network_for_sets():
+    formulas = ["NaCl", "KBr", "Fe2O3", "CaTiO3", "LiF", "SiO2"]
+    model = make_formation_energy_pipeline(max_iter=2, random_state=0).fit(formulas, range(6))
+    space = FormulaCandidates(["Li", "Fe", "O"], amounts=range(1, 4))
+    found = screen(model, space, k=10**6, training=["Fe2O3", "Li2O"]).sort_index()
+    assert len(found) == len(space)
+    np.testing.assert_allclose(found["predicted"], model.predict(found["formula"]), rtol=1e-6)
+    distance = found.set_index("formula")["distance"]
+    assert distance.idxmin() in {"Fe2O3", "Li2O"}
+    statistics = ElementalModeTransformer().fit_transform(["Fe2O3", "Li2O", "LiFeO2"])
+    scaled = StandardScaler().fit(statistics[:2]).transform(statistics)
+    expected = np.linalg.norm(scaled[2] - scaled[:2], axis=1).min()
+    assert np.isclose(screen(model, ["LiFeO2"], training=["Fe2O3", "Li2O"])["distance"], expected)
