@@ -14,14 +14,14 @@ import torch
 from _common import parse_arguments, summarise, write_results
 
 from sklearn_elmodes import make_formation_energy_pipeline
+from sklearn_elmodes.batches import EnsembleBatches
 from sklearn_elmodes.datasets import fetch_elpasolites
 from sklearn_elmodes.networks import EnsembleLoss, SiteNetwork
-from sklearn_elmodes.training import EnsembleBatches
 
 
 def plain_loop(model: Any, X: Any, y: Any) -> float:
     """Train as the regressor does, without skorch; return the last loss."""
-    module = model._module_arguments(X.shape[1], X.dtype.name, seed=0)
+    module = model._network_arguments(X.shape[1], X.dtype.name, seed=0)
     dataset = model._dataset(X, (y - y.mean()) / y.std(), "cpu")
     network, criterion = SiteNetwork(**module), EnsembleLoss()
     generator = torch.Generator().manual_seed(0)
@@ -51,7 +51,12 @@ def main() -> None:
     results: dict[str, Any] = {}
     for n_estimators in (1, 4):
         pipeline = make_formation_energy_pipeline(
-            "ABC2D6", max_iter=max_iter, n_estimators=n_estimators, random_state=0
+            "ABC2D6",
+            max_iter=max_iter,
+            n_estimators=n_estimators,
+            batch_size=256,
+            learning_rate_init=0.005,
+            random_state=0,
         )
         X = pipeline[:-1].fit_transform(sites[:n_rows])
         y, model = energies[:n_rows], pipeline[-1]

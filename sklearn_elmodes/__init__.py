@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sklearn_elmodes.autoencoder import ElementAutoencoder
+    from sklearn_elmodes.classifier import ElementalModeClassifier
     from sklearn_elmodes.model_selection import LeaveOneElementOut
     from sklearn_elmodes.persistence import load_model, load_pretrained, save_model
     from sklearn_elmodes.pipelines import make_formation_energy_pipeline
@@ -20,6 +21,7 @@ __version__ = "0.1.0"
 # Resolved on first use (PEP 562), so that the import itself stays light.
 _MODULES = {
     "ElementAutoencoder": "autoencoder",
+    "ElementalModeClassifier": "classifier",
     "ElementalModeTransformer": "transformer",
     "FormationEnergyRegressor": "regressor",
     "LeaveOneElementOut": "model_selection",
@@ -33,6 +35,7 @@ _MODULES = {
 
 __all__ = [
     "ElementAutoencoder",
+    "ElementalModeClassifier",
     "ElementalModeTransformer",
     "FormationEnergyRegressor",
     "LeaveOneElementOut",

@@ -30,7 +30,7 @@ class SiteDataset(Dataset[Any]):
     site_features : tensor of shape (n_distinct, n_site_features)
     sites : tensor of shape (n_samples, n_sites)
     targets : tensor of shape (n_samples,)
-        Scaled targets; None for prediction.
+        Scaled targets, or classes; None for prediction.
     """
 
     site_features: Tensor
@@ -59,7 +59,7 @@ class SiteDataset(Dataset[Any]):
         return cls(
             torch.as_tensor(blocks[first], device=device),
             torch.as_tensor(sites, device=device),
-            None if y is None else torch.as_tensor(y.astype(X.dtype), device=device),
+            _targets(y, X.dtype, device),
         )
 
     def __len__(self) -> int:
@@ -107,7 +107,7 @@ class SetDataset(Dataset[Any]):
     tokens : tensor of shape (n_samples, n_sites)
         The tokens of each formula, in ascending order, then -1.
     targets : tensor of shape (n_samples,)
-        Scaled targets; None for prediction.
+        Scaled targets, or classes; None for prediction.
     """
 
     element_features: Tensor
@@ -155,7 +155,7 @@ class SetDataset(Dataset[Any]):
             torch.as_tensor(element[first_token], device=device),
             torch.as_tensor(amount_features(*key[first_token, 1:].T), device=device),
             torch.as_tensor(tokens[:, : n_elements.max()], device=device),
-            None if y is None else torch.as_tensor(y.astype(X.dtype), device=device),
+            _targets(y, X.dtype, device),
         )
 
     def __len__(self) -> int:
@@ -235,6 +235,13 @@ class EnsembleBatches:
         # Batches of nearly equal size, so that no lone row gets a step of its own.
         for rows in order.tensor_split(self.n_batches, dim=1):
             yield self.dataset.inputs(rows), targets[rows]
+
+
+def _targets(y: NDArray[Any] | None, dtype: Any, device: str) -> Tensor | None:
+    """Give numbers the type of the features; classes keep theirs."""
+    if y is None:
+        return None
+    return torch.as_tensor(y.astype(dtype) if y.dtype.kind == "f" else y, device=device)
 
 
 def distinct_rows(rows: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

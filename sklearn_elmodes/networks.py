@@ -1,4 +1,4 @@
-"""The torch modules behind :class:`FormationEnergyRegressor`.
+"""The torch modules behind the estimators.
 
 Every module holds a whole ensemble: parameters carry a leading axis of
 ``n_members``, and one batched product moves all members at once.
@@ -108,18 +108,19 @@ class EnsembleNetwork(nn.Module):
     joint: nn.ModuleList
     last: EnsembleLinear
 
-    def __init__(self, n_members: int, seed: int) -> None:
+    def __init__(self, n_members: int, n_outputs: int, seed: int) -> None:
         super().__init__()
         self.n_members = n_members
+        self.n_outputs = n_outputs
         self.seed = seed
         self._generator: torch.Generator | None = None
 
     def _finish(self, rows: Tensor, layers: Iterable[nn.Module]) -> Tensor:
-        """Go through hidden layers to the scaled target, shape (n_members, n_rows)."""
+        """Go through hidden layers to the outputs, shape (n_members, n_rows, n_outputs)."""
         generator = self._random(rows.device) if self.training else None
         for layer in layers:
             rows = layer(rows, generator) if isinstance(layer, Residual) else layer(rows)
-        return self.last(rows)[..., 0]
+        return self.last(rows)
 
     def random_state(self) -> Tensor | None:
         """Return the state of the random numbers; None before the first is drawn."""
@@ -161,6 +162,8 @@ class SiteNetwork(EnsembleNetwork):
     ----------
     n_members : int
         Size of the ensemble.
+    n_outputs : int
+        Numbers to predict for a row.
     n_sites, n_site_features : int
         Layout of a row. With one site there is nothing to share, and the
         encoder is left out.
@@ -187,6 +190,7 @@ class SiteNetwork(EnsembleNetwork):
     def __init__(
         self,
         n_members: int,
+        n_outputs: int,
         n_sites: int,
         n_site_features: int,
         encoder_layer_sizes: Sequence[int],
@@ -198,7 +202,7 @@ class SiteNetwork(EnsembleNetwork):
         dtype: torch.dtype,
         seed: int,
     ) -> None:
-        super().__init__(n_members, seed)
+        super().__init__(n_members, n_outputs, seed)
         initial = torch.Generator().manual_seed(seed)
         encoder: list[nn.Module] = []
         width = n_site_features
@@ -220,12 +224,12 @@ class SiteNetwork(EnsembleNetwork):
             activation,
             dropout,
         )
-        self.last = EnsembleLinear(n_members, hidden_layer_sizes[-1], 1, initial)
+        self.last = EnsembleLinear(n_members, hidden_layer_sizes[-1], n_outputs, initial)
         self.register_buffer("permutations", torch.tensor(permutations), persistent=False)
         self.to(dtype)
 
     def forward(self, site_features: Tensor, sites: Tensor) -> Tensor:
-        """Predict the scaled target.
+        """Compute the outputs: a scaled target, or a number for each class.
 
         Parameters
         ----------
@@ -236,7 +240,7 @@ class SiteNetwork(EnsembleNetwork):
 
         Returns
         -------
-        tensor of shape (n_members, n_rows)
+        tensor of shape (n_members, n_rows, n_outputs)
         """
         codes = self.encoder(site_features)
         if len(self.permutations) == 1:
@@ -266,7 +270,7 @@ class SiteNetwork(EnsembleNetwork):
 
     @torch.inference_mode()
     def predict(self, site_features: Tensor, sites: Tensor) -> Tensor:
-        """Predict the scaled target of the same rows with all members, fast.
+        """Compute the outputs of the same rows with all members, fast.
 
         Where few distinct species sit on the sites, the encoder and the first
         layer are tabulated, and cost one sum of looked-up vectors for a row.
@@ -278,7 +282,7 @@ class SiteNetwork(EnsembleNetwork):
 
         Returns
         -------
-        tensor of shape (n_members, n_rows)
+        tensor of shape (n_members, n_rows, n_outputs)
         """
         if self.training:
             self.eval()
@@ -290,7 +294,7 @@ class SiteNetwork(EnsembleNetwork):
             by_site = torch.arange(n_members * n_sites, device=sites.device) * n_distinct
         block_rows = max(1, _BLOCK_ROWS // (n_members * n_orders))
         # Small results that stay between large ones that go would fragment the memory.
-        predicted = site_features.new_empty(n_members, len(sites))
+        predicted = site_features.new_empty(n_members, len(sites), self.n_outputs)
         for start in range(0, len(sites), block_rows):
             block = sites[start : start + block_rows]
             if tabulated:
@@ -298,7 +302,7 @@ class SiteNetwork(EnsembleNetwork):
                 rows = functional.embedding_bag(index.view(-1, n_sites), tables, mode="sum")
                 rows = rows.view(n_members, len(block) * n_orders, -1)
                 result = self._finish(rows, [self._first[1], *self.joint[1:]])
-                result = result.view(n_members, len(block), n_orders).mean(dim=2)
+                result = result.view(n_members, len(block), n_orders, -1).mean(dim=2)
             else:
                 own = site_features[block.flatten()].expand(n_members, -1, -1)
                 index = torch.arange(block.numel(), device=block.device).view(block.shape)
@@ -329,6 +333,8 @@ class SetNetwork(EnsembleNetwork):
     ----------
     n_members : int
         Size of the ensemble.
+    n_outputs : int
+        Numbers to predict for a row.
     n_element_features : int
         Length of the description of an element: its modes.
     encoder_layer_sizes : sequence of int
@@ -350,6 +356,7 @@ class SetNetwork(EnsembleNetwork):
     def __init__(
         self,
         n_members: int,
+        n_outputs: int,
         n_element_features: int,
         encoder_layer_sizes: Sequence[int],
         hidden_layer_sizes: Sequence[int],
@@ -359,7 +366,7 @@ class SetNetwork(EnsembleNetwork):
         dtype: torch.dtype,
         seed: int,
     ) -> None:
-        super().__init__(n_members, seed)
+        super().__init__(n_members, n_outputs, seed)
         initial = torch.Generator().manual_seed(seed)
 
         def linear(n_in: int, n_out: int) -> EnsembleLinear:
@@ -381,7 +388,7 @@ class SetNetwork(EnsembleNetwork):
         )
         self.joint = nn.ModuleList([_ACTIVATIONS[activation]()])
         self.joint += _hidden_layers(hidden_layer_sizes, linear, activation, dropout)
-        self.last = linear(hidden_layer_sizes[-1], 1)
+        self.last = linear(hidden_layer_sizes[-1], n_outputs)
         self.to(dtype)
 
     def forward(
@@ -392,7 +399,7 @@ class SetNetwork(EnsembleNetwork):
         entries: Tensor,
         starts: Tensor,
     ) -> Tensor:
-        """Predict the scaled target.
+        """Compute the outputs: a scaled target, or a number for each class.
 
         Parameters
         ----------
@@ -409,7 +416,7 @@ class SetNetwork(EnsembleNetwork):
 
         Returns
         -------
-        tensor of shape (n_members, n_rows)
+        tensor of shape (n_members, n_rows, n_outputs)
         """
         tokens = self._encode(element_features, elements, amount_features)
         member = torch.arange(self.n_members, device=entries.device)[:, None]
@@ -440,7 +447,7 @@ class SetNetwork(EnsembleNetwork):
         entries: Tensor,
         starts: Tensor,
     ) -> Tensor:
-        """Predict the scaled target of the same formulas with all members, fast.
+        """Compute the outputs of the same formulas with all members, fast.
 
         Parameters
         ----------
@@ -453,7 +460,7 @@ class SetNetwork(EnsembleNetwork):
 
         Returns
         -------
-        tensor of shape (n_members, n_rows)
+        tensor of shape (n_members, n_rows, n_outputs)
         """
         if self.training:
             self.eval()
@@ -464,7 +471,7 @@ class SetNetwork(EnsembleNetwork):
             )
         )
         n_rows = len(starts) - 1
-        predicted = element_features.new_empty(self.n_members, n_rows)
+        predicted = element_features.new_empty(self.n_members, n_rows, self.n_outputs)
         for start in range(0, n_rows, _SET_ROWS):
             stop = min(start + _SET_ROWS, n_rows)
             first = starts[start:stop]
@@ -523,5 +530,13 @@ class EnsembleLoss(nn.Module):
     """Mean absolute error of each member, summed, so that members train independently."""
 
     def forward(self, predicted: Tensor, target: Tensor) -> Tensor:
-        """Reduce two tensors of shape (n_members, n_rows) to a number."""
-        return (predicted - target).abs().mean(dim=1).sum()
+        """Reduce outputs (n_members, n_rows, 1) and targets (n_members, n_rows) to a number."""
+        return (predicted[..., 0] - target).abs().mean(dim=1).sum()
+
+
+class EnsembleCrossEntropy(nn.Module):
+    """Cross-entropy of each member, summed."""
+
+    def forward(self, predicted: Tensor, target: Tensor) -> Tensor:
+        """Reduce outputs (n_members, n_rows, n_classes) and classes (n_members, n_rows)."""
+        return len(target) * functional.cross_entropy(predicted.flatten(0, 1), target.flatten())

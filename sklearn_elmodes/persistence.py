@@ -21,7 +21,9 @@ from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, Stan
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_elmodes.autoencoder import ElementAutoencoder
+from sklearn_elmodes.classifier import ElementalModeClassifier
 from sklearn_elmodes.elements import shown
+from sklearn_elmodes.ensemble import NetworkEnsemble
 from sklearn_elmodes.prototypes import Prototype
 from sklearn_elmodes.regressor import FormationEnergyRegressor
 from sklearn_elmodes.transformer import ElementalModeTransformer
@@ -43,8 +45,9 @@ def save_model(pipeline: Pipeline, path: str | os.PathLike[str], *, card: str = 
     ----------
     pipeline : Pipeline
         Fitted, of :class:`ElementalModeTransformer`,
-        :class:`FormationEnergyRegressor` (of whose ``pretrained`` only a name or path
-        is kept: its own weights are in the file), scikit-learn's ``StandardScaler``,
+        :class:`FormationEnergyRegressor` or :class:`ElementalModeClassifier` (of whose
+        ``pretrained`` only a name or path is kept: its own weights are in the file),
+        scikit-learn's ``StandardScaler``,
         ``MinMaxScaler``, ``MaxAbsScaler`` and ``RobustScaler``, and "passthrough".
     path : str or path-like
         Where to write; conventionally ``*.safetensors``. The file appears
@@ -425,7 +428,7 @@ def _read_scaler(step: State, arrays: Arrays) -> Any:
     return scaler
 
 
-def _write_regressor(step: FormationEnergyRegressor) -> tuple[State, Arrays]:
+def _write_ensemble(step: NetworkEnsemble) -> tuple[State, Arrays]:
     weights = step.net_.module_.state_dict()
     parameters = step.get_params(deep=False)
     if isinstance(step.pretrained, os.PathLike):
@@ -435,60 +438,83 @@ def _write_regressor(step: FormationEnergyRegressor) -> tuple[State, Arrays]:
     state = {
         "parameters": parameters,
         "dtype": str(next(iter(weights.values())).dtype).removeprefix("torch."),
-        "target": [step.target_mean_, step.target_scale_],
-        "spread": [step.spread_floor_, step.spread_scale_],
         "loss_curve": step.loss_curve_,
         "validation_loss_curve": step.validation_loss_curve_,
     }
+    if isinstance(step, FormationEnergyRegressor):
+        state["target"] = [step.target_mean_, step.target_scale_]
+        state["spread"] = [step.spread_floor_, step.spread_scale_]
+    else:
+        state["classes"] = step.classes_
     return state, {name: tensor.cpu().numpy() for name, tensor in weights.items()}
 
 
-def _read_regressor(step: State, arrays: Arrays) -> FormationEnergyRegressor:
+def _read_ensemble(step: State, arrays: Arrays) -> NetworkEnsemble:
     import torch
 
     from sklearn_elmodes.training import restore_net
 
     if step["dtype"] not in ("float32", "float64"):
         raise ValueError(f"unknown type {step['dtype']!r}")
+    if {array.dtype.name for array in arrays.values()} != {step["dtype"]}:
+        raise ValueError(f"the weights are not of type {step['dtype']}")
+    kind = _ENSEMBLES[step["class"]]
+    ensemble = kind(**_parameters(step["parameters"], kind))
+    ensemble._validate_params()
+    if ensemble.pretrained is not None:
+        _strings([ensemble.pretrained])
+    # What is not backed by weights must not cost time or memory.
+    if ensemble.n_sites > _MAX_SITES:
+        raise ValueError(f"more than {_MAX_SITES} sites")
+    n_layers = len(ensemble.encoder_layer_sizes) + len(ensemble.hidden_layer_sizes)
+    if n_layers > len(arrays) or step["n_features_in"] > sum(a.size for a in arrays.values()):
+        raise ValueError("there are more layers or features than weights")
+    if isinstance(ensemble, FormationEnergyRegressor):
+        _read_target(ensemble, step)
+    else:
+        ensemble.classes_ = _read_classes(step["classes"])
+    arguments = ensemble._network_arguments(step["n_features_in"], step["dtype"], seed=0)
+    weights = {name: torch.tensor(array) for name, array in arrays.items()}
+    ensemble.net_ = restore_net(ensemble._network(), arguments, ensemble._criterion(), weights)
+    ensemble.loss_curve_ = list(map(float, step["loss_curve"]))
+    validation = step["validation_loss_curve"]
+    ensemble.validation_loss_curve_ = None if validation is None else list(map(float, validation))
+    ensemble.n_iter_ = len(ensemble.loss_curve_)
+    return ensemble
+
+
+def _read_target(regressor: FormationEnergyRegressor, step: State) -> None:
     mean, scale = map(float, step["target"])
     if not np.isfinite([mean, scale]).all() or scale <= 0:
         raise ValueError("the target has no finite mean and scale")
     spread_floor, spread_scale = map(float, step["spread"])
     if not 0 <= spread_floor < np.inf or not 0 < spread_scale < np.inf:
         raise ValueError("the spread has no finite floor and scale")
-    if {array.dtype.name for array in arrays.values()} != {step["dtype"]}:
-        raise ValueError(f"the weights are not of type {step['dtype']}")
-    regressor = FormationEnergyRegressor(
-        **_parameters(step["parameters"], FormationEnergyRegressor)
-    )
-    regressor._validate_params()
-    if regressor.pretrained is not None:
-        _strings([regressor.pretrained])
-    # What is not backed by weights must not cost time or memory.
-    if regressor.n_sites > _MAX_SITES:
-        raise ValueError(f"more than {_MAX_SITES} sites")
-    n_layers = len(regressor.encoder_layer_sizes) + len(regressor.hidden_layer_sizes)
-    if n_layers > len(arrays) or step["n_features_in"] > sum(a.size for a in arrays.values()):
-        raise ValueError("there are more layers or features than weights")
-    arguments = regressor._network_arguments(step["n_features_in"], step["dtype"], seed=0)
-    weights = {name: torch.tensor(array) for name, array in arrays.items()}
-    regressor.net_ = restore_net(regressor._network(), arguments, weights)
     regressor.target_mean_, regressor.target_scale_ = mean, scale
     regressor.spread_floor_, regressor.spread_scale_ = spread_floor, spread_scale
-    regressor.loss_curve_ = list(map(float, step["loss_curve"]))
-    validation = step["validation_loss_curve"]
-    regressor.validation_loss_curve_ = None if validation is None else list(map(float, validation))
-    regressor.n_iter_ = len(regressor.loss_curve_)
-    return regressor
 
 
+def _read_classes(written: Any) -> NDArray[Any]:
+    """Read the names of classes: all strings, all booleans or all numbers, ascending."""
+    kinds = {type(name) for name in written}
+    if kinds not in ({str}, {bool}, {int}, {float}) or len(written) < 2:
+        raise ValueError(f"{shown(written)} are no classes")
+    classes = np.array(written)
+    if classes.dtype.kind == "O" or (classes[1:] <= classes[:-1]).any():
+        raise ValueError(f"{shown(written)} are no classes")
+    return classes
+
+
+_ENSEMBLES: dict[str, type[NetworkEnsemble]] = {
+    kind.__name__: kind for kind in (FormationEnergyRegressor, ElementalModeClassifier)
+}
 _WRITERS: dict[type, Callable[[Any], tuple[State, Arrays]]] = {
     ElementalModeTransformer: _write_transformer,
     **dict.fromkeys(_SCALERS, _write_scaler),
-    FormationEnergyRegressor: _write_regressor,
+    **dict.fromkeys(_ENSEMBLES.values(), _write_ensemble),
 }
 _READERS: dict[str, Callable[[State, Arrays], Any]] = {
     "ElementalModeTransformer": _read_transformer,
     **{kind.__name__: _read_scaler for kind in _SCALERS},
-    "FormationEnergyRegressor": _read_regressor,
+    **dict.fromkeys(_ENSEMBLES, _read_ensemble),
 }

@@ -16,11 +16,11 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, Freezer, LRScheduler
 from skorch.helper import predefined_split
 from skorch.utils import noop
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from sklearn_elmodes.batches import EnsembleBatches, SetDataset, SiteDataset
-from sklearn_elmodes.networks import EnsembleLoss, EnsembleNetwork, SetNetwork
+from sklearn_elmodes.networks import EnsembleNetwork, SetNetwork
 from sklearn_elmodes.persistence import write_atomically
 
 # What stays as it was before the training, by what is frozen.
@@ -157,6 +157,7 @@ def train(
     *,
     network: type[EnsembleNetwork],
     arguments: dict[str, Any],
+    criterion: type[nn.Module],
     initial: dict[str, Tensor] | None,
     freeze: str | None,
     alpha: float,
@@ -166,7 +167,7 @@ def train(
     n_iter_no_change: int,
     tol: float,
     verbose: int,
-    target_scale: float,
+    unit_scale: float,
     checkpoint: tuple[str | os.PathLike[str], str] | None,
 ) -> Trained:
     """Train an ensemble of networks, from ``initial`` weights if there are any.
@@ -207,10 +208,11 @@ def train(
     if checkpoint is not None:
         callbacks.append(("checkpoint", Checkpoint(*checkpoint, generator)))
     if verbose:
-        callbacks.append(("progress", Progress(n_members, target_scale)))
+        callbacks.append(("progress", Progress(n_members, unit_scale)))
     net = make_net(
         network,
         arguments,
+        criterion=criterion,
         device=dataset.device,
         optimizer__weight_decay=alpha,
         optimizer__betas=_SET_BETAS if network is SetNetwork else (0.9, 0.999),
@@ -222,7 +224,8 @@ def train(
         callbacks=callbacks,
     ).initialize()
     if initial is not None:
-        net.module_.load_state_dict(initial)
+        # The last layer starts afresh if it predicts something else.
+        net.module_.load_state_dict(initial, strict=False)
     net.notify("on_train_begin", X=dataset, y=None)
     interrupted = False
     try:
@@ -253,7 +256,7 @@ def train(
             f"learning_rate_init (now {learning_rate_init})."
         )
     # A new net carries neither the state of the optimizer nor the data.
-    net = restore_net(network, arguments, weights, dataset.device)
+    net = restore_net(network, arguments, criterion, weights, dataset.device)
     if checkpoint is not None and not interrupted:
         Path(checkpoint[0]).unlink(missing_ok=True)
     return Trained(net, losses, validation_losses, interrupted)
@@ -265,7 +268,6 @@ def make_net(
     """Wrap a network with these arguments in a silent skorch net."""
     return NeuralNet(
         network,
-        criterion=EnsembleLoss,
         optimizer=torch.optim.AdamW,
         optimizer__fused=True,
         iterator_train=EnsembleBatches,
@@ -283,6 +285,7 @@ def make_net(
 def restore_net(
     network: type[EnsembleNetwork],
     arguments: dict[str, Any],
+    criterion: type[nn.Module],
     weights: dict[str, Tensor],
     device: Any = "cpu",
 ) -> NeuralNet:
@@ -293,7 +296,9 @@ def restore_net(
     shapes = {name: tensor.shape for name, tensor in expected.items()}
     if shapes != {name: tensor.shape for name, tensor in weights.items()}:
         raise ValueError("the weights do not have the shapes that the network needs")
-    net = make_net(network, arguments, device=device, train_split=None).initialize()
+    net = make_net(
+        network, arguments, criterion=criterion, device=device, train_split=None
+    ).initialize()
     net.module_.load_state_dict(weights)
     net.module_.eval()
     return net

@@ -38,6 +38,9 @@ SETTINGS = {
 }
 
 
+SETTINGS["ElementalModeClassifier"] = SETTINGS["FormationEnergyRegressor"]
+
+
 def public_estimators():
     for name in sklearn_elmodes.__all__:
         kind = getattr(sklearn_elmodes, name)

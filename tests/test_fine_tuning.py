@@ -166,6 +166,19 @@ def test_grid_search_over_what_to_start_from(general, data):
     np.testing.assert_allclose(scores[:, 0], scores[0, 0])  # nothing to freeze
 
 
+def test_another_quantity_is_scaled_anew(general, data):
+    X, y = data
+    moduli = 100 - 60 * y  # of the size of bulk moduli in GPa
+    tuned = formulas(pretrained=general, max_iter="auto").fit(X, moduli)
+    assert tuned[-1].target_mean_ == pytest.approx(moduli.mean())
+    assert tuned[-1].target_scale_ == pytest.approx(moduli.std())
+    assert np.abs(tuned.predict(X) - moduli).mean() < 0.2 * moduli.std()
+    frozen = formulas(pretrained=general, freeze="all_but_last", max_iter=2).fit(X, moduli)
+    assert {name.split(".")[0] for name in weights(general)} - {
+        name.split(".")[0] for name in same_weights(frozen, general)
+    } == {"last"}
+
+
 def test_more_members_than_the_source(general, data):
     tuned = formulas(pretrained=general, n_estimators=5, max_iter=1, learning_rate_init=1e-12).fit(
         *data
@@ -200,7 +213,7 @@ def test_other_modes_are_refused(general, data):
 
 
 def test_another_architecture_is_refused(data):
-    pooled = make_formation_energy_pipeline(**SMALL).fit(*data)
+    pooled = make_formation_energy_pipeline(architecture="sites", **SMALL).fit(*data)
     with pytest.raises(ValueError, match="not architecture='set'"):
         formulas(pretrained=pooled).fit(*data)
 

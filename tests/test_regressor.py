@@ -10,8 +10,9 @@ from sklearn.model_selection import train_test_split
 from skorch import NeuralNet
 
 from sklearn_elmodes import FormationEnergyRegressor, make_formation_energy_pipeline
-from sklearn_elmodes.regressor import _fit_spread, _site_groups, site_permutations
-from sklearn_elmodes.training import SiteDataset, distinct_rows
+from sklearn_elmodes.batches import SiteDataset, distinct_rows
+from sklearn_elmodes.ensemble import _site_groups, site_permutations
+from sklearn_elmodes.regressor import _fit_spread
 
 SMALL = {
     "n_estimators": 2,

@@ -78,6 +78,7 @@ def by_hand(network, X, n_sites):
 def make_network(**arguments):
     settings = {
         "n_members": 3,
+        "n_outputs": 1,
         "n_element_features": 12,
         "encoder_layer_sizes": (8, 10),
         "hidden_layer_sizes": (16, 16, 16),
@@ -96,11 +97,12 @@ def test_training_and_prediction_compute_what_the_formula_says(features):
     network.eval()
     dataset = SetDataset.from_arrays(X, None, 5, "cpu")
     expected = by_hand(network, X, 5)
-    np.testing.assert_allclose(network.predict(**dataset.for_prediction()), expected, rtol=1e-9)
+    together = network.predict(**dataset.for_prediction())[..., 0]
+    np.testing.assert_allclose(together, expected, rtol=1e-9)
     # Members that see rows of their own, some twice, in orders of their own.
     rows = torch.tensor([[0, 1, 2, 3], [6, 2, 2, 4], [5, 3, 1, 1]])
     with torch.no_grad():
-        predicted = network(**dataset.inputs(rows)).numpy()
+        predicted = network(**dataset.inputs(rows))[..., 0].numpy()
     np.testing.assert_allclose(predicted, np.take_along_axis(expected, rows.numpy(), 1), rtol=1e-9)
 
 
@@ -175,11 +177,13 @@ def test_the_empty_set(features):
     for X in (np.zeros((1, 8)), np.eye(8)[:3]):
         dataset = SetDataset.from_arrays(X, None, 2, "cpu")
         np.testing.assert_allclose(
-            network.predict(**dataset.for_prediction()), by_hand(network, X, 2), rtol=1e-9
+            network.predict(**dataset.for_prediction())[..., 0],
+            by_hand(network, X, 2),
+            rtol=1e-9,
         )
         rows = torch.zeros((3, 4), dtype=torch.long)
         with torch.no_grad():
-            predicted = network(**dataset.inputs(rows)).numpy()
+            predicted = network(**dataset.inputs(rows))[..., 0].numpy()
         np.testing.assert_allclose(predicted, by_hand(network, X, 2)[:, [0] * 4], rtol=1e-9)
 
 
