@@ -496,7 +496,7 @@ def _read_target(regressor: FormationEnergyRegressor, step: State) -> None:
 
 def _read_classes(written: Any) -> NDArray[Any]:
     """Read the names of classes: all strings, all booleans or all numbers, ascending."""
-    kinds = {type(name) for name in written}
+    kinds = {type(name) for name in written} if isinstance(written, list) else set()
     if kinds not in ({str}, {bool}, {int}, {float}) or len(written) < 2:
         raise ValueError(f"{shown(written)} are no classes")
     classes = np.array(written)

@@ -139,7 +139,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         "properties": [StrOptions(set(PROPERTY_TABLES)), pd.DataFrame],
         "prototype": [str, Prototype, None],
         "pooling": [StrOptions({"statistics"}), None],
-        "max_elements": [Interval(Integral, 1, None, closed="left")],
+        "max_elements": [Interval(Integral, 1, len(SYMBOLS), closed="both")],
         "handle_unknown": [StrOptions({"error", "nan"})],
         "dtype": [StrOptions({"float32", "float64"})],
         "autoencoder": [ElementAutoencoder, None],

@@ -21,6 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
 from sklearn_elmodes import (
+    ElementalModeClassifier,
     ElementalModeTransformer,
     ElementAutoencoder,
     load_model,
@@ -68,7 +69,7 @@ def model_file(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("name", ["pooled", "own", "sites", "double"])
+@pytest.mark.parametrize("name", ["statistics", "set", "own", "sites", "double"])
 def test_a_loaded_model_is_the_saved_one(name, tmp_path):
     model = pipelines()[name]
     frame = pd.DataFrame({"formula": X})
@@ -270,9 +271,19 @@ def integer_weights(header, arrays):
     arrays[name] = arrays[name].astype(np.int64)
 
 
+def endless_room(header, arrays):
+    header["steps"][0]["parameters"]["max_elements"] = 10**9
+
+
+def odd_source(header, arrays):
+    header["steps"][1]["parameters"]["pretrained"] = {"evil": 1}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (endless_room, "'max_elements' parameter"),
+        (odd_source, "must be strings"),
         (wrong_shape, "do not have the shapes"),
         (huge_layer, "do not have the shapes"),
         (gap, "not finite"),
@@ -312,6 +323,23 @@ def test_doctored_files_are_refused(model_file, change, message):
     rewrite(model_file, change)
     with pytest.raises(ValueError, match=message):
         load_model(model_file)
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [["b", "a", "c"], ["a", "a", "b"], ["a", 1, 2.0], ["a"], [1, None], "abc", [[1], [2]]],
+)
+def test_doctored_classes_are_refused(classes, tmp_path):
+    model = make_pipeline(ElementalModeTransformer(), ElementalModeClassifier(**SMALL))
+    path = tmp_path / "model.safetensors"
+    save_model(model.fit(X, list("abca")), path)
+
+    def change(header, arrays):
+        header["steps"][1]["classes"] = classes
+
+    rewrite(path, change)
+    with pytest.raises(ValueError, match="does not describe a model"):
+        load_model(path)
 
 
 def test_other_types_of_numbers_are_refused(tmp_path):
