@@ -13,12 +13,15 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer
 from torch import nn
 
-from sklearn_elmodes import ElementAutoencoder, make_formation_energy_pipeline
+from sklearn_elmodes import (
+    ElementalModeTransformer,
+    ElementAutoencoder,
+    make_formation_energy_pipeline,
+)
 from sklearn_elmodes.elements import HERR2019_COLUMNS, SYMBOLS, property_table
-from sklearn_elmodes.formulas import element_fractions, parse_formulas
+from sklearn_elmodes.formulas import parse_formulas
 from sklearn_elmodes.transformer import learn_modes, shipped_modes
 
 KERNELS = {name: f"Laplacian kernel ridge on the {name}" for name in ("modes", "properties")}
@@ -210,11 +213,15 @@ def magpie_statistics(formulas: Any) -> NDArray[np.float64]:
     return statistics
 
 
-def fractions_pipeline(**parameters: Any) -> Pipeline:
-    """Return the network for any formula on element fractions in place of modes.
+class OneHotTransformer(ElementalModeTransformer):
+    """Tells elements apart, and nothing else of them."""
 
-    The layers behind the encoder and their settings are the same.
-    """
+    def _set_modes(self) -> None:
+        self.autoencoder_ = None
+        self._set_mode_table(list(SYMBOLS[: self.n_components]), np.eye(self.n_components))
+
+
+def one_hot_pipeline(**parameters: Any) -> Pipeline:
+    """Return the pipeline for any formula, with one-hot elements in place of modes."""
     network = make_formation_energy_pipeline(**parameters)[-1]
-    network.set_params(architecture="sites", n_sites=1)
-    return make_pipeline(FunctionTransformer(element_fractions), network)
+    return make_pipeline(OneHotTransformer(103, pooling=None), network)

@@ -139,10 +139,12 @@ class SetDataset(Dataset[Any]):
         n_elements = present.sum(axis=1)
         described = blocks[present]  # (n_entries, n_element_features + 1)
         first_element, element = distinct_rows(described[:, :-1])
+        # In one order, or the last bit of the sum would depend on it.
+        n_atoms = np.sort(amounts, axis=1).sum(axis=1, dtype=np.float64)
         key = np.empty((len(element), 4), dtype=X.dtype)
         key[:, 0] = element
         key[:, 1] = described[:, -1]
-        key[:, 2] = np.repeat(amounts.sum(axis=1), n_elements)
+        key[:, 2] = np.repeat(n_atoms, n_elements)
         key[:, 3] = np.repeat(n_elements, n_elements)
         first_token, token = distinct_rows(key)
         tokens = np.full(amounts.shape, len(first_token))

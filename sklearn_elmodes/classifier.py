@@ -72,7 +72,7 @@ n_iter_no_change, tol, device, random_state, verbose
     classes_: NDArray[Any]
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any) -> ElementalModeClassifier:
+    def fit(self, X: Any, y: Any, checkpoint: Any = None) -> ElementalModeClassifier:
         """Train the ensemble.
 
         Parameters
@@ -81,6 +81,9 @@ n_iter_no_change, tol, device, random_state, verbose
             Features of each site, one site after the other.
         y : array-like of shape (n_samples,)
             Class of each row: numbers, strings or booleans.
+        checkpoint : str or path-like, default=None
+            File for the state of a long training, as in
+            :meth:`FormationEnergyRegressor.fit`.
 
         Returns
         -------
@@ -94,6 +97,11 @@ n_iter_no_change, tol, device, random_state, verbose
             If there is only one class, X does not fit the parameters, ``warm_start``
             goes on from other classes, or training diverges.
         """
+        with self._kept_on_failure():
+            self._fit(X, y, checkpoint)
+        return self
+
+    def _fit(self, X: Any, y: Any, checkpoint: Any) -> None:
         X, y = validate_data(self, X, y, dtype=(np.float64, np.float32))
         check_classification_targets(y)
         encoder = LabelEncoder().fit(y)
@@ -107,6 +115,7 @@ n_iter_no_change, tol, device, random_state, verbose
                 f"{shown(self.classes_.tolist())}, not {shown(encoder.classes_.tolist())}."
             )
         self.classes_ = encoder.classes_
+        self._check_checkpoint(checkpoint, self.early_stopping)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         arguments = self._network_arguments(X.shape[1], X.dtype.name, seed)
         start = self._start(X, arguments)
@@ -121,6 +130,7 @@ n_iter_no_change, tol, device, random_state, verbose
             X,
             classes,
             held_out,
+            checkpoint,
             arguments=arguments,
             initial=None if start is None else start.weights,
         )
@@ -128,7 +138,6 @@ n_iter_no_change, tol, device, random_state, verbose
         self.loss_curve_ = trained.losses
         self.validation_loss_curve_ = trained.validation_losses if self.early_stopping else None
         self.n_iter_ = len(self.loss_curve_)
-        return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Predict the probability of each class, as the mean over the ensemble.
@@ -167,7 +176,7 @@ n_iter_no_change, tol, device, random_state, verbose
         return len(self.classes_)
 
     def _predicts_like(self, source: NetworkEnsemble) -> bool:
-        return type(source) is type(self) and np.array_equal(source.classes_, self.classes_)
+        return isinstance(source, type(self)) and np.array_equal(source.classes_, self.classes_)
 
     def _criterion(self) -> Any:
         from sklearn_elmodes.networks import EnsembleCrossEntropy

@@ -321,7 +321,7 @@ def _read_csv(path: str) -> Any:
 
 
 def _write_csv(frame: Any, path: str, **settings: Any) -> None:
-    from sklearn_elmodes.persistence import write_atomically
+    from sklearn_elmodes.files import write_atomically
 
     text = frame.to_csv(float_format="%.6g", lineterminator="\n", **settings)
     if path == "-":

@@ -7,6 +7,9 @@ import itertools
 import json
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -123,7 +126,7 @@ class NetworkEnsemble(BaseEstimator):
 
     def _predicts_like(self, source: NetworkEnsemble) -> bool:
         """Tell whether another ensemble predicts the same, so that its last layer serves."""
-        return type(source) is type(self)
+        return isinstance(source, type(self))
 
     def _criterion(self) -> Any:
         """Return the class of the loss."""
@@ -201,17 +204,15 @@ class NetworkEnsemble(BaseEstimator):
             theirs = source._fitted_arguments
         else:
             return None
+        if source.net_.module_.__class__ is not self._network():
+            raise ValueError(f"{what} does not fit: it has not architecture={self.architecture!r}.")
         differing = [
             f"{name} {shown(theirs.get(name))} instead of {shown(ours)}"
             for name, ours in arguments.items()
             if name not in _FREE_ARGUMENTS and theirs.get(name) != ours
         ]
-        if source.net_.module_.__class__ is not self._network():
-            differing.insert(0, f"not architecture={self.architecture!r}")
         if differing:
-            raise ValueError(
-                f"{what} does not fit this {type(self).__name__}: it has {'; '.join(differing)}."
-            )
+            raise ValueError(f"{what} does not fit: it has {'; '.join(differing)}.")
         if modes is not None and not _share_rows(
             modes, self._dataset(X, None, "cpu").described.numpy()
         ):
@@ -312,9 +313,35 @@ class NetworkEnsemble(BaseEstimator):
         }
 
     def __sklearn_clone__(self) -> NetworkEnsemble:
-        # The fit of a pretrained model is what it is for.
-        copy = super().__sklearn_clone__()
-        return copy.set_params(pretrained=self.pretrained)
+        # The fit of a pretrained model is what it is for; a clone would lose it.
+        bare = copy(self)
+        bare.pretrained = None
+        return (
+            super(NetworkEnsemble, bare).__sklearn_clone__().set_params(pretrained=self.pretrained)
+        )
+
+    @contextmanager
+    def _kept_on_failure(self) -> Iterator[None]:
+        """Leave the estimator as it was if a fit fails."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _check_checkpoint(self, checkpoint: Any, held_out: bool) -> None:
+        """Refuse a checkpoint from which no fit could go on."""
+        if checkpoint is None:
+            return
+        if held_out:
+            raise ValueError("A checkpoint goes with neither early_stopping nor calibrate_spread.")
+        if not isinstance(self.random_state, Integral):
+            raise ValueError(
+                f"A checkpoint needs an integer random_state, not {shown(self.random_state)}: no "
+                "other fit would be the same."
+            )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -345,22 +372,20 @@ def _load_ensemble(
     pretrained: Any,
 ) -> tuple[NetworkEnsemble, NDArray[np.float64] | None]:
     """Find the fitted ensemble in what was given, and the modes that it reads, if known."""
-    from sklearn_elmodes.persistence import load_model, load_pretrained
+    from sklearn_elmodes.persistence import load_model, load_pretrained, shipped_models
 
-    shows = f"pretrained={shown(pretrained)}"
     model = pretrained
-    if isinstance(model, str) and not os.path.exists(model):
+    if isinstance(model, str) and (model in shipped_models() or not _looks_like_a_path(model)):
         model = load_pretrained(model)
     elif isinstance(model, (str, os.PathLike)):
         model = load_model(model)
-    if isinstance(model, FrozenEstimator):
-        model = model.estimator
-    steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
+    model = _thawed(model)
+    steps = [_thawed(step) for _, step in model.steps] if isinstance(model, Pipeline) else [model]
     if not isinstance(steps[-1], NetworkEnsemble):
         raise ValueError(
-            f"{shows} must be the name of a model that ships, the path of a model file, or a "
-            f"fitted FormationEnergyRegressor or a pipeline that ends in one, not a "
-            f"{type(steps[-1]).__name__}."
+            f"pretrained={shown(pretrained)} must be the name of a model that ships, the path of a "
+            "model file, or a fitted FormationEnergyRegressor or ElementalModeClassifier or a "
+            f"pipeline that ends in one, not a {type(steps[-1]).__name__}."
         )
     if not hasattr(steps[-1], "net_"):
         raise NotFittedError(
@@ -372,8 +397,20 @@ def _load_ensemble(
     return steps[-1], getattr(transformer, "_modes_in_blocks", None)
 
 
+def _looks_like_a_path(text: str) -> bool:
+    return os.path.exists(text) or bool(os.path.dirname(text)) or "." in text
+
+
+def _thawed(estimator: Any) -> Any:
+    """Take an estimator out of its ``FrozenEstimator``."""
+    return estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
+
+
 def _share_rows(table: NDArray[np.float64], rows: NDArray[Any]) -> bool:
-    """Tell whether any row is one of the table, to the precision of float32."""
+    """Tell whether any row is one of the table, to the precision of float32.
+
+    Not all need be: a site may hold a mixture.
+    """
     known = {row.tobytes() for row in np.asarray(table, dtype=np.float32)}
     return any(row.tobytes() in known for row in rows.astype(np.float32))
 

@@ -33,9 +33,12 @@ _WATER = re.compile(
 # The same after any other number of atoms could be either.
 _MAYBE_WATER = re.compile(r"[1-9][0-9]*\.(?!0+[HD])[0-9]+[HD]2O\Z")
 _MAX_AMOUNT = 1e100  # sums of amounts stay finite
-# Atoms in a formula unit whose amounts are not whole.
+# Atoms in a formula unit of whole amounts at most, and in one of amounts that are not whole;
+# how close these come to whole numbers, the better limit last; rows treated together.
+_MAX_UNIT_ATOMS = 150
 _UNIT_ATOMS = np.arange(1, 25)
-_CLOSE_TO_WHOLE = (0.02, 0.2)
+_CLOSE_TO_WHOLE = (0.2, 0.02)
+_UNIT_ROWS = 4096
 _CHARGE = re.compile(r"(?:\^[0-9]*[+-]|\^[+-][0-9]+|(?<![0-9+-])[+-]+)\Z")
 
 
@@ -465,7 +468,10 @@ def format_composition(composition: Mapping[str, float]) -> str:
 
 
 def reduce_amounts(amounts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scale amounts to the reduced formula unit, so that equal compositions are equal.
+    """Scale amounts to a reduced formula unit, whatever multiple of it is written.
+
+    Whole amounts of up to 150 atoms are taken at their word: Fe19O20 is no rounded
+    FeO, as Fe0.95O may be.
 
     Parameters
     ----------
@@ -475,34 +481,46 @@ def reduce_amounts(amounts: NDArray[np.float64]) -> NDArray[np.float64]:
     Returns
     -------
     ndarray of shape (n_samples, n_elements)
-        Whole amounts divided by their greatest common divisor. Other rows are
-        scaled to the smallest whole number of atoms, up to 24, for which each amount lies
-        within 0.02 of a whole number; if there is none, within 0.2; if there is none,
-        to that for which they lie closest.
+        Whole amounts divided by their greatest common divisor. Rows that are not whole,
+        or still have more than 150 atoms, are scaled to the smallest whole number of
+        atoms, up to 24, for which each amount lies within 0.02 of a whole number; if
+        there is none, within 0.2; if there is none, to that for which they lie closest.
 
     Examples
     --------
     >>> import numpy as np
     >>> from sklearn_elmodes.formulas import reduce_amounts
-    >>> reduce_amounts(np.array([[2.0, 0.0, 4.0], [0.95, 0.0, 1.0], [0.5, 0.5, 1.0]])).round(3)
+    >>> reduce_amounts(np.array([[2.0, 0.0, 4.0], [0.95, 0.0, 1.0], [333.0, 0, 667.0]])).round(3)
     array([[1.   , 0.   , 2.   ],
            [0.974, 0.   , 1.026],
-           [1.   , 1.   , 2.   ]])
+           [0.999, 0.   , 2.001]])
     """
     # Beyond 2**53 neighbouring numbers are further apart than 1.
     whole = ((amounts == np.rint(amounts)) & (amounts < 2**53)).all(axis=1)
     reduced = np.empty_like(amounts)
     integers = amounts[whole].astype(np.int64)
     reduced[whole] = integers // np.gcd.reduce(integers, axis=1)[:, None]
-    for row in np.flatnonzero(~whole).tolist():
-        fractions = amounts[row] / amounts[row].max()
-        scaled = fractions / fractions.sum() * _UNIT_ATOMS[:, None]
-        distance = np.abs(scaled - np.rint(scaled)).max(axis=1).round(9)
-        close = max((distance <= limit for limit in _CLOSE_TO_WHOLE), key=np.any)
-        best = scaled[close.argmax() if close.any() else distance.argmin()]
-        # What is whole but for rounding is whole.
-        reduced[row] = np.where(np.abs(best - np.rint(best)) < 1e-6, np.rint(best), best)
+    whole[whole] = reduced[whole].sum(axis=1) <= _MAX_UNIT_ATOMS
+    rest = np.flatnonzero(~whole)
+    for start in range(0, len(rest), _UNIT_ROWS):
+        rows = rest[start : start + _UNIT_ROWS]
+        reduced[rows] = _nearly_whole(amounts[rows])
     return reduced
+
+
+def _nearly_whole(amounts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scale rows to a small number of atoms for which their amounts are nearly whole."""
+    fractions = amounts / amounts.max(axis=1, keepdims=True)
+    fractions /= fractions.sum(axis=1, keepdims=True)
+    scaled = fractions[:, None] * _UNIT_ATOMS[:, None]  # (n_rows, n_units, n_elements)
+    distance = np.abs(scaled - np.rint(scaled)).max(axis=2).round(9)
+    unit = distance.argmin(axis=1)
+    for limit in _CLOSE_TO_WHOLE:
+        close = distance <= limit
+        unit = np.where(close.any(axis=1), close.argmax(axis=1), unit)
+    best = scaled[np.arange(len(unit)), unit]
+    # What is whole but for rounding is whole.
+    return np.where(np.abs(best - np.rint(best)) < 1e-6, np.rint(best), best)
 
 
 def element_fractions(X: Any, dtype: str = "float32") -> NDArray[Any]:

@@ -6,11 +6,9 @@ import hashlib
 import json
 import os
 import re
-import secrets
 from collections.abc import Callable
 from importlib.metadata import version
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +22,7 @@ from sklearn_elmodes.autoencoder import ElementAutoencoder
 from sklearn_elmodes.classifier import ElementalModeClassifier
 from sklearn_elmodes.elements import shown
 from sklearn_elmodes.ensemble import NetworkEnsemble
+from sklearn_elmodes.files import write_atomically
 from sklearn_elmodes.prototypes import Prototype
 from sklearn_elmodes.regressor import FormationEnergyRegressor
 from sklearn_elmodes.transformer import ElementalModeTransformer
@@ -46,7 +45,7 @@ def save_model(pipeline: Pipeline, path: str | os.PathLike[str], *, card: str = 
     pipeline : Pipeline
         Fitted, of :class:`ElementalModeTransformer`,
         :class:`FormationEnergyRegressor` or :class:`ElementalModeClassifier` (of whose
-        ``pretrained`` only a name or path is kept: its own weights are in the file),
+        ``pretrained`` only the name of a model that ships is kept),
         scikit-learn's ``StandardScaler``,
         ``MinMaxScaler``, ``MaxAbsScaler`` and ``RobustScaler``, and "passthrough".
     path : str or path-like
@@ -109,38 +108,6 @@ def save_model(pipeline: Pipeline, path: str | os.PathLike[str], *, card: str = 
     content = save(arrays, metadata={_KEY: text, _CHECKSUM: _checksum(text, arrays)})
     # What could not be read again must not take the place of what can.
     write_atomically(path, content, check=load_model)
-
-
-def write_atomically(
-    path: str | os.PathLike[str], content: bytes, check: Callable[[Path], Any] | None = None
-) -> None:
-    """Write a file so that its name stands for the old content or the new, never for a part.
-
-    Parameters
-    ----------
-    path : str or path-like
-        A link is followed. A device or pipe is written to as it is.
-    content : bytes
-    check : callable, default=None
-        Gets the path of the new file before it takes its name; may raise.
-    """
-    path = Path(path)
-    if path.exists() and not path.is_file():
-        path.write_bytes(content)
-        return
-    path = path.resolve()
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # the name must not survive a power cut that the bytes do not
-        if check is not None:
-            check(temporary)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def load_model(path: str | os.PathLike[str]) -> Pipeline:
@@ -243,15 +210,19 @@ def load_pretrained(name: str) -> Pipeline:
     >>> energy.round(2)
     array([-2.87])
     """
-    folder = files("sklearn_elmodes.pretrained")
-    names = sorted(
-        entry.name.removesuffix(".safetensors")
-        for entry in folder.iterdir()
-        if entry.name.endswith(".safetensors")
-    )
+    names = shipped_models()
     if name not in names:
         raise ValueError(f"No model {name!r} ships; choose one of {', '.join(names)}.")
-    return load_model(str(folder.joinpath(f"{name}.safetensors")))
+    return load_model(str(files("sklearn_elmodes.pretrained").joinpath(f"{name}.safetensors")))
+
+
+def shipped_models() -> list[str]:
+    """Return the names of the models that ship, sorted."""
+    return sorted(
+        entry.name.removesuffix(".safetensors")
+        for entry in files("sklearn_elmodes.pretrained").iterdir()
+        if entry.name.endswith(".safetensors")
+    )
 
 
 def _checksum(text: str, arrays: Arrays) -> str:
@@ -431,9 +402,8 @@ def _read_scaler(step: State, arrays: Arrays) -> Any:
 def _write_ensemble(step: NetworkEnsemble) -> tuple[State, Arrays]:
     weights = step.net_.module_.state_dict()
     parameters = step.get_params(deep=False)
-    if isinstance(step.pretrained, os.PathLike):
-        parameters["pretrained"] = os.fspath(step.pretrained)
-    elif not isinstance(step.pretrained, str):
+    # A path would say where it was written, and be opened where it is read.
+    if not isinstance(step.pretrained, str) or step.pretrained not in shipped_models():
         parameters["pretrained"] = None
     state = {
         "parameters": parameters,
@@ -461,8 +431,8 @@ def _read_ensemble(step: State, arrays: Arrays) -> NetworkEnsemble:
     kind = _ENSEMBLES[step["class"]]
     ensemble = kind(**_parameters(step["parameters"], kind))
     ensemble._validate_params()
-    if ensemble.pretrained is not None:
-        _strings([ensemble.pretrained])
+    if ensemble.pretrained is not None and ensemble.pretrained not in shipped_models():
+        raise ValueError(f"it starts from {shown(ensemble.pretrained)}, which does not ship")
     # What is not backed by weights must not cost time or memory.
     if ensemble.n_sites > _MAX_SITES:
         raise ValueError(f"more than {_MAX_SITES} sites")

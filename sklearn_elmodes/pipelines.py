@@ -58,7 +58,8 @@ def make_formation_energy_pipeline(
         Cache for the fitted transformer, worth while if it trains its own
         auto-encoder in a cross-validation.
     **parameters
-        Further parameters of :class:`FormationEnergyRegressor`.
+        Further parameters of :class:`FormationEnergyRegressor`. For a set, ``n_sites``
+        is the number of elements for which there is room, 10 if left out.
 
     Returns
     -------
@@ -69,7 +70,8 @@ def make_formation_energy_pipeline(
     Raises
     ------
     ValueError
-        If ``architecture`` is unknown, or "set" for a prototype.
+        If ``architecture`` is unknown, or "set" for a prototype, or statistics are to
+        start from a pretrained model.
 
     Examples
     --------
@@ -93,14 +95,20 @@ def make_formation_energy_pipeline(
     if prototype is not None and architecture == "set":
         raise ValueError('architecture="set" is for formulas of any kind; leave out prototype.')
     if prototype is None and architecture != "sites":
-        transformer = ElementalModeTransformer(pooling=None)
-        settings |= {"architecture": "set", "n_sites": transformer.max_elements}
+        n_elements = parameters.get("n_sites", 10)
+        transformer = ElementalModeTransformer(pooling=None, max_elements=n_elements)
+        settings |= {"architecture": "set", "n_sites": n_elements}
         return make_pipeline(
             transformer,
             FormationEnergyRegressor(**{**_SET, **settings, **parameters}),
             memory=memory,
         )
     if prototype is None:
+        if parameters.get("pretrained") is not None:
+            raise ValueError(
+                'pretrained goes with a prototype or architecture="set": statistics are scaled '
+                "anew for each table."
+            )
         return make_pipeline(
             ElementalModeTransformer(),
             StandardScaler(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_elmodes.ensemble import NetworkEnsemble
+
+_ERROR_OF_SAME = 2.0  # a pretrained model's error on its own quantity, in mean deviations of y
 
 
 class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
@@ -80,9 +84,10 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
         :func:`~sklearn_elmodes.load_pretrained`, the path of a file written by
         :func:`~sklearn_elmodes.save_model`, or a fitted regressor or a pipeline that
         ends in one. Layers and modes must be the same; if this ensemble is larger,
-        several members start from the same weights. If that model errs by more than
-        its own targets vary, y is another quantity: it is scaled anew, and the last
-        layer starts afresh. In a grid of parameters
+        several members start from the same weights. If that model errs by more
+        than its own targets vary, or by twice as much as y does, y is taken for another
+        quantity, with a warning: it is scaled anew, and the last layer starts afresh.
+        In a grid of parameters
         scikit-learn takes the fit from an estimator unless it is wrapped in
         ``sklearn.frozen.FrozenEstimator``.
     freeze : {"encoder", "all_but_last"} or None, default=None
@@ -98,7 +103,8 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
         held out, so that it can be read as a standard deviation; the bare spread
         of an ensemble is too small. Unless early stopping holds out rows anyway,
         this trains a second time: once without the rows held out, to learn the
-        scale, then on all rows. Ctrl-C in the first training keeps its weights, without
+        scale, then on all rows. Rows that ``pretrained`` or an earlier fit has seen
+        make the spread too small. Ctrl-C in the first training keeps its weights, without
         calibration.
     validation_fraction : float, default=0.1
         Share of the rows held out by early stopping and calibration.
@@ -245,7 +251,8 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
             File for the state of a long training, written every 20 seconds or so. If
             it is there already, from a fit with the same data, parameters and
             integer ``random_state`` that was broken off, training goes on from it to
-            the same end. It is removed when training is complete.
+            the same end. It is removed when training is complete. Not for the folds of
+            a cross-validation, which would share it.
 
         Returns
         -------
@@ -260,29 +267,22 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
             negative, ``pretrained`` has other layers or modes, a single network is
             to be calibrated, or training diverges.
         """
+        with self._kept_on_failure():
+            self._fit(X, y, checkpoint)
+        return self
+
+    def _fit(self, X: Any, y: Any, checkpoint: Any) -> None:
         X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), y_numeric=True)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         arguments = self._network_arguments(X.shape[1], X.dtype.name, seed)
-        if checkpoint is not None and (self.early_stopping or self.calibrate_spread):
-            raise ValueError("A checkpoint goes with neither early_stopping nor calibrate_spread.")
+        self._check_checkpoint(checkpoint, self.early_stopping or self.calibrate_spread)
         if self.calibrate_spread and self.n_estimators == 1:
             raise ValueError("calibrate_spread needs n_estimators of at least 2.")
         y = y.astype(np.float64)
         if not np.isfinite(y).all():  # None in an array of objects is NaN only now
             row = int(np.flatnonzero(~np.isfinite(y))[0])
             raise ValueError(f"The target of row {row} is {y[row]}; it must be a finite number.")
-        start = self._start(X, arguments)
-        initial = None if start is None else start.weights
-        if start is not None and _same_quantity(start.source, X, y):
-            self.target_mean_ = start.source.target_mean_
-            self.target_scale_ = start.source.target_scale_
-        else:
-            if initial is not None:
-                initial = {n: array for n, array in initial.items() if not n.startswith("last.")}
-            with np.errstate(over="ignore"):
-                self.target_mean_ = float(y.mean())
-                # The squares of tiny differences may all be zero.
-                self.target_scale_ = float(y.std()) or float(np.ptp(y)) or 1.0
+        initial = self._start_with_target(X, y, arguments)
         if not np.isfinite(self.target_scale_):
             raise ValueError(f"The target is too large to scale: its largest value is {y.max()}.")
         y = (y - self.target_mean_) / self.target_scale_
@@ -316,7 +316,43 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
             else None
         )
         self.n_iter_ = len(self.loss_curve_)
-        return self
+
+    def _start_with_target(
+        self, X: NDArray[Any], y: NDArray[np.float64], arguments: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Set mean and scale of the target, and return the weights to start from, if any."""
+        start = self._start(X, arguments)
+        if start is not None and (start.source is self or self._same_quantity(start.source, X, y)):
+            self.target_mean_ = start.source.target_mean_
+            self.target_scale_ = start.source.target_scale_
+            return start.weights
+        with np.errstate(over="ignore"):
+            self.target_mean_ = float(y.mean())
+            # The squares of tiny differences may all be zero.
+            self.target_scale_ = float(y.std()) or float(np.ptp(y)) or 1.0
+        if start is None:
+            return None
+        return {name: w for name, w in start.weights.items() if not name.startswith("last.")}
+
+    def _same_quantity(
+        self, source: NetworkEnsemble, X: NDArray[Any], y: NDArray[np.float64]
+    ) -> bool:
+        """Tell whether targets are of the kind that a fitted regressor predicts."""
+        if not isinstance(source, FormationEnergyRegressor):
+            return False
+        reader = copy(source)
+        reader.n_sites = self.n_sites  # of a set, only the room
+        error = np.abs(reader._members(X).mean(axis=0) - y).mean()
+        variation = np.abs(y - np.median(y)).mean()
+        if error < min(source.target_scale_, _ERROR_OF_SAME * variation):
+            return True
+        warnings.warn(
+            "The pretrained model errs so much on y that this is taken for another quantity: its "
+            "scale and the last layer start afresh.",
+            UserWarning,
+            stacklevel=6,
+        )
+        return False
 
     def _calibrate(self, X: NDArray[Any], y: NDArray[np.float64]) -> None:
         """Fit the spread to the errors on rows that the network has not seen; y is scaled."""
@@ -362,14 +398,6 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
 
     def _members(self, X: NDArray[Any]) -> NDArray[np.float64]:
         return self._outputs(X)[..., 0] * self.target_scale_ + self.target_mean_
-
-
-def _same_quantity(source: NetworkEnsemble, X: NDArray[Any], y: NDArray[np.float64]) -> bool:
-    """Tell whether targets are of the kind that a fitted regressor predicts."""
-    if not isinstance(source, FormationEnergyRegressor):
-        return False
-    error = np.abs(source._members(X).mean(axis=0) - y).mean()
-    return bool(error < source.target_scale_)
 
 
 def _fit_spread(error: NDArray[np.float64], spread: NDArray[np.float64]) -> tuple[float, float]:

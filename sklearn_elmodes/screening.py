@@ -26,8 +26,8 @@ from sklearn_elmodes.candidates import (
 )
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, shown
 from sklearn_elmodes.ensemble import site_permutations
+from sklearn_elmodes.files import write_atomically
 from sklearn_elmodes.formulas import RowError
-from sklearn_elmodes.persistence import write_atomically
 from sklearn_elmodes.sites import contained_elements, rows_of_equal_length
 
 if TYPE_CHECKING:

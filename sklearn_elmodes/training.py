@@ -13,22 +13,22 @@ from typing import Any
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping, Freezer, LRScheduler
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.helper import predefined_split
 from skorch.utils import noop
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from sklearn_elmodes.batches import EnsembleBatches, SetDataset, SiteDataset
+from sklearn_elmodes.files import write_atomically
 from sklearn_elmodes.networks import EnsembleNetwork, SetNetwork
-from sklearn_elmodes.persistence import write_atomically
 
 # What stays as it was before the training, by what is frozen.
-FROZEN = {"encoder": ["encoder.*"], "all_but_last": ["encoder.*", "joint.*"]}
+_FROZEN = {"encoder": ("encoder.",), "all_but_last": ("encoder.", "joint.")}
 _CHECKPOINT_SECONDS = 20
 # A set network is trained on many rows, and asks for a short rise of the step size and a short
 # memory of squared gradients: 0.058 eV/atom where the settings for sites gave 0.069.
-_SET_CYCLE = {"pct_start": 0.1, "cycle_momentum": False}
+_SET_RISE = 0.1
 _SET_BETAS = (0.9, 0.99)
 
 
@@ -94,6 +94,8 @@ class Checkpoint(Callback):
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Restore the state in the file, if there is one."""
         self.written_ = time.monotonic()
+        if not self.path.parent.is_dir():
+            raise FileNotFoundError(f"{self.path.parent} is no folder for a checkpoint.")
         if not self.path.exists():
             return
         try:
@@ -181,13 +183,18 @@ def train(
     n_members = arguments["n_members"]
     batch_size = min(int(batch_size), len(dataset))
     n_batches = EnsembleBatches(dataset, batch_size, n_members).n_batches
+    total_steps = int(n_batches * max_iter) + 1  # it is stepped once more than it is read
+    cycle: dict[str, Any] = {}
+    if network is SetNetwork:
+        total_steps = max(total_steps, 4)
+        # However short the training, the rise must end after its first step.
+        cycle = {"pct_start": max(_SET_RISE, 2.5 / total_steps), "cycle_momentum": False}
     schedule = LRScheduler(
         torch.optim.lr_scheduler.OneCycleLR,
         step_every="batch",
         max_lr=learning_rate_init,
-        # The schedule is stepped once more than it is read.
-        total_steps=int(n_batches * max_iter) + 1,
-        **(_SET_CYCLE if network is SetNetwork else {}),
+        total_steps=total_steps,
+        **cycle,
     )
     callbacks: list[tuple[str, Callback]] = [
         ("divergence", StopOnDivergence()),
@@ -203,8 +210,6 @@ def train(
         )
         callbacks.append(("early_stopping", early_stopping))
     generator = torch.Generator().manual_seed(arguments["seed"])
-    if initial is not None and freeze is not None:
-        callbacks.append(("frozen", Freezer(FROZEN[freeze])))
     if checkpoint is not None:
         callbacks.append(("checkpoint", Checkpoint(*checkpoint, generator)))
     if verbose:
@@ -226,6 +231,8 @@ def train(
     if initial is not None:
         # The last layer starts afresh if it predicts something else.
         net.module_.load_state_dict(initial, strict=False)
+        for name, weight in net.module_.named_parameters():
+            weight.requires_grad_(freeze is None or not name.startswith(_FROZEN[freeze]))
     net.notify("on_train_begin", X=dataset, y=None)
     interrupted = False
     try:

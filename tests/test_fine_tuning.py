@@ -15,6 +15,7 @@ from sklearn_elmodes import (
     ElementalModeTransformer,
     FormationEnergyRegressor,
     load_model,
+    load_pretrained,
     make_formation_energy_pipeline,
     save_model,
 )
@@ -120,7 +121,8 @@ def test_sources(general, data, tmp_path):
     save_model(general, path)
     settings = {"max_iter": 1}
     expected = formulas(pretrained=general, **settings).fit(*data).predict(data[0])
-    for source in (general[-1], FrozenEstimator(general), str(path), path):
+    frozen_step = make_pipeline(general[0], FrozenEstimator(general[-1]))
+    for source in (general[-1], FrozenEstimator(general), frozen_step, str(path), path):
         tuned = formulas(pretrained=source, **settings).fit(*data)
         np.testing.assert_array_equal(tuned.predict(data[0]), expected)
 
@@ -144,8 +146,10 @@ def test_a_saved_model_is_whole_without_its_source(general, data, tmp_path):
     assert loaded[-1].pretrained is None
     tuned.set_params(formationenergyregressor__pretrained=tmp_path / "tuned.safetensors")
     save_model(tuned, tmp_path / "again.safetensors")
-    path = load_model(tmp_path / "again.safetensors")[-1].pretrained
-    assert path == str(tmp_path / "tuned.safetensors")
+    assert load_model(tmp_path / "again.safetensors")[-1].pretrained is None
+    tuned.set_params(formationenergyregressor__pretrained="elpasolites")
+    save_model(tuned, tmp_path / "named.safetensors")
+    assert load_model(tmp_path / "named.safetensors")[-1].pretrained == "elpasolites"
 
 
 def test_grid_search_over_what_to_start_from(general, data):
@@ -169,14 +173,77 @@ def test_grid_search_over_what_to_start_from(general, data):
 def test_another_quantity_is_scaled_anew(general, data):
     X, y = data
     moduli = 100 - 60 * y  # of the size of bulk moduli in GPa
-    tuned = formulas(pretrained=general, max_iter="auto").fit(X, moduli)
+    with pytest.warns(UserWarning, match="another quantity"):
+        tuned = formulas(pretrained=general, max_iter="auto").fit(X, moduli)
     assert tuned[-1].target_mean_ == pytest.approx(moduli.mean())
     assert tuned[-1].target_scale_ == pytest.approx(moduli.std())
     assert np.abs(tuned.predict(X) - moduli).mean() < 0.2 * moduli.std()
-    frozen = formulas(pretrained=general, freeze="all_but_last", max_iter=2).fit(X, moduli)
+    with pytest.warns(UserWarning, match="another quantity"):
+        frozen = formulas(pretrained=general, freeze="all_but_last", max_iter=2).fit(X, moduli)
     assert {name.split(".")[0] for name in weights(general)} - {
         name.split(".")[0] for name in same_weights(frozen, general)
     } == {"last"}
+
+
+@pytest.mark.parametrize("unit", [0.1, 1e-3])
+def test_a_quantity_of_small_numbers_is_scaled_anew(unit, general, data):
+    X, y = data
+    with pytest.warns(UserWarning, match="another quantity"):
+        tuned = formulas(pretrained=general, max_iter="auto").fit(X, unit * y)
+    assert np.abs(tuned.predict(X) - unit * y).mean() < 0.4 * unit * y.std()
+
+
+def test_warm_start_keeps_the_scale(data):
+    X, y = data
+    model = formulas(warm_start=True, max_iter=1).fit(X[:60], y[:60])
+    scale = model[-1].target_mean_, model[-1].target_scale_
+    model.fit(X, 3 * y - 1.5)
+    assert (model[-1].target_mean_, model[-1].target_scale_) == scale
+
+
+def test_room_for_more_or_fewer_elements_than_the_source_had(general, data):
+    for n_sites in (8, 12):
+        tuned = formulas(pretrained=general, n_sites=n_sites, max_iter=1, learning_rate_init=1e-12)
+        predicted = tuned.fit(*data).predict(data[0])
+        np.testing.assert_allclose(predicted, general.predict(data[0]), atol=1e-5)
+
+
+def test_a_failed_fit_leaves_the_last_one(data):
+    X, y = data
+    model = formulas().fit(X, y)
+    expected = model.predict(X)
+    for settings, error in (
+        ({"learning_rate_init": 1e200}, "diverged"),
+        ({"pretrained": "no such model"}, "ships"),
+    ):
+        failing = {f"formationenergyregressor__{name}": v for name, v in settings.items()}
+        with pytest.raises(ValueError, match=error):
+            model.set_params(**failing).fit(X, 1000 * y)
+        np.testing.assert_array_equal(model.predict(X), expected)
+
+
+@pytest.mark.parametrize("max_iter", range(1, 13))
+def test_trainings_of_a_few_steps(max_iter):
+    salts = ["NaCl", "KBr", "LiF", "CsI"]
+    model = formulas(max_iter=max_iter, n_estimators=1).fit(salts, [-2.1, -2.0, -3.2, -1.8])
+    assert np.isfinite(model.predict(salts)).all()
+
+
+def test_statistics_start_from_no_other_model(general):
+    with pytest.raises(ValueError, match="scaled anew for each table"):
+        make_formation_energy_pipeline(architecture="sites", pretrained=general)
+
+
+def test_names_come_before_folders_and_paths_must_exist(data, tmp_path, monkeypatch, elpasolites):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elpasolites").mkdir()
+    shipped = load_pretrained("elpasolites")
+    pipeline = make_formation_energy_pipeline("ABC2D6", pretrained="elpasolites", max_iter=1)
+    X, y = elpasolites[0][:40], elpasolites[1][:40]
+    np.testing.assert_allclose(pipeline.fit(X, y).predict(X), shipped.predict(X), atol=0.1)
+    for path in ("nosuch/model", "model.safetensors"):
+        with pytest.raises(FileNotFoundError):
+            formulas(pretrained=path).fit(*data)
 
 
 def test_more_members_than_the_source(general, data):
@@ -252,10 +319,15 @@ def stop_after(monkeypatch):
     return patch
 
 
-@pytest.mark.parametrize("architecture", ["sites", "set"])
-def test_a_checkpoint_goes_on_to_the_same_end(architecture, data, tmp_path, stop_after):
+@pytest.mark.parametrize(
+    "further",
+    [{"architecture": "sites"}, {"architecture": "set"}, {"freeze": "all_but_last"}],
+)
+def test_a_checkpoint_goes_on_to_the_same_end(further, general, data, tmp_path, stop_after):
     X, y = data
-    settings = {**SMALL, "max_iter": 6, "architecture": architecture}
+    settings = {**SMALL, "max_iter": 6, **further}
+    if "freeze" in further:
+        settings["pretrained"] = general
     expected = make_formation_energy_pipeline(**settings).fit(X, y)
     path = tmp_path / "state"
     state = {"formationenergyregressor__checkpoint": path}
@@ -299,5 +371,9 @@ def test_checkpoints_of_others_are_refused(data, tmp_path, stop_after):
     torch.save({"fingerprint": formulas}, path)  # a pickle of code
     with pytest.raises(ValueError, match="no checkpoint, or is damaged"):
         formulas().fit(X, y, **state)
+    with pytest.raises(ValueError, match="integer random_state, not None"):
+        formulas(random_state=None).fit(X, y, **state)
+    with pytest.raises(FileNotFoundError, match="no folder for a checkpoint"):
+        formulas().fit(X, y, formationenergyregressor__checkpoint=tmp_path / "none" / "state")
     with pytest.raises(ValueError, match="neither early_stopping nor calibrate_spread"):
         formulas(early_stopping=True).fit(X, y, **state)

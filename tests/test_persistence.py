@@ -31,6 +31,7 @@ from sklearn_elmodes import (
     save_model,
 )
 from sklearn_elmodes.elements import property_table
+from sklearn_elmodes.files import write_atomically
 
 # What the shipped model predicted when it was made, eV/atom.
 PINNED = [-2.868371, -1.548688, 0.411970]
@@ -283,7 +284,7 @@ def odd_source(header, arrays):
     ("change", "message"),
     [
         (endless_room, "'max_elements' parameter"),
-        (odd_source, "must be strings"),
+        (odd_source, "which does not ship"),
         (wrong_shape, "do not have the shapes"),
         (huge_layer, "do not have the shapes"),
         (gap, "not finite"),
@@ -388,14 +389,14 @@ def test_names_with_points_are_kept_apart(tmp_path):
 def test_writing_follows_links_and_leaves_pipes(tmp_path):
     (tmp_path / "file").write_bytes(b"old")
     (tmp_path / "link").symlink_to(tmp_path / "file")
-    persistence.write_atomically(tmp_path / "link", b"new")
+    write_atomically(tmp_path / "link", b"new")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "file").read_bytes() == b"new"
     os.mkfifo(tmp_path / "pipe")
     reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()))
     read = []
     reader.start()
-    persistence.write_atomically(tmp_path / "pipe", b"through")
+    write_atomically(tmp_path / "pipe", b"through")
     reader.join()
     assert read == [b"through"]
     assert (tmp_path / "pipe").is_fifo()

@@ -158,6 +158,7 @@ def test_one_formula_in_many_spellings_has_one_energy(enthalpies):
         ["Fe2O3", "O3Fe2", "Fe4O6", {"Fe": 0.4, "O": 0.6}, "Fe0.6666666666666666O"],
         ["Na0.5K0.5Cl", "NaKCl2", "K5Na5Cl10"],
         ["Fe0.95O", "Fe1.9O2", "OFe0.95"],
+        ["Ni0.5301Ti0.4699", "Ni5301Ti4699", "Ti46.99Ni53.01"],
     ):
         energies = model.predict(same)
         np.testing.assert_array_equal(energies, energies[0])

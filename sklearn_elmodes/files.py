@@ -1,0 +1,41 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def write_atomically(
+    path: str | os.PathLike[str], content: bytes, check: Callable[[Path], Any] | None = None
+) -> None:
+    """Write a file so that its name stands for the old content or the new, never for a part.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A link is followed. A device or pipe is written to as it is.
+    content : bytes
+    check : callable, default=None
+        Gets the path of the new file before it takes its name; may raise.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
+    path = path.resolve()
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # the name must not survive a power cut that the bytes do not
+        if check is not None:
+            check(temporary)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
