@@ -192,9 +192,7 @@ def oqmd(arguments: argparse.Namespace) -> tuple[Any, dict[str, bool]]:
     settings = {"random_state": 0, "max_iter": n_passes}
     models = {
         f"modes, {n_passes} passes": make_formation_energy_pipeline(**settings),
-        f"one-hot elements and amounts, same network, {n_passes} passes": one_hot_pipeline(
-            **settings
-        ),
+        f"{ONE_HOT}, {n_passes} passes": one_hot_pipeline(**settings),
         FOREST: RandomForestRegressor(n_trees, max_features=1 / 3, random_state=0),
         MEAN: DummyRegressor(),
     }

@@ -41,8 +41,9 @@ the start of a fine-tuning, `pretrained="oqmd"`; useful as it is for a first loo
 **Trained by** `python benchmarks/train_general.py{options}`, {passes} passes.
 
 **How good.** On the validation part, {n_validation:,} formulas of which none is in the training
-part but on which a few settings were chosen, the mean absolute error is {mae:.4f} eV/atom; without the rows beyond 5 eV/atom, errors of the
-database, it is {mae_within:.4f}. Other figures are in README.md.
+part, the mean absolute error is {mae:.4f} eV/atom; without the rows beyond 5 eV/atom, errors of the
+database, it is {mae_within:.4f}. A few settings were chosen on these rows; the error on the test
+part is in README.md.
 
 **Weak spots.** A formula says nothing of structure: polymorphs have one energy. Most of the data
 are hypothetical ternary alloys; oxides with many elements and molecular crystals are few. Energies
