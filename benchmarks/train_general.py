@@ -97,6 +97,7 @@ def main() -> None:
     start, cpu_start = time.perf_counter(), time.process_time()
     pipeline.fit(X[chosen], y[chosen], formationenergyregressor__checkpoint=checkpoint)
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+    pipeline[-1].set_params(verbose=0)
     save_model(pipeline, path)  # in case that what follows fails
     predicted = pipeline.predict(X_validation)
     within = np.abs(y_validation) <= LARGEST
