@@ -70,8 +70,8 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
     learning_rate_init : float or "auto", default="auto"
         Largest step size; it rises from and falls back to nearly zero over the
         training (one cycle). "auto" is 0.005 for sites and 0.004 for a set. Training that
-        goes on from weights takes a share of that, the root of the number of rows
-        over 1,000, between 1/40 and 1/4, or 1/4 if the last layer starts afresh.
+        goes on from weights takes a share of that, from 1/40 for 300 rows and fewer to
+        the whole for 60,000, and 1/4 if the last layer starts afresh.
     batch_size : int or "auto", default="auto"
         Rows for one step. "auto" is 256 for training sites from scratch, else a
         fiftieth of the rows, but at least 32 and at most 512.
