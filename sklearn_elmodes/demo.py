@@ -92,7 +92,7 @@ def _measured_enthalpies(output: Path, folds: int, quick: bool, say: Callable[[s
         "element fractions, a like network": make_pipeline(
             FunctionTransformer(element_fractions), StandardScaler(), network
         ),
-        "elemental modes": make_formation_energy_pipeline(**settings),
+        "elemental modes": make_formation_energy_pipeline(**{"max_iter": 60, **settings}),
         "the same, from a general model": make_formation_energy_pipeline(
             pretrained="oqmd", **{"n_estimators": 4, **settings}
         ),

@@ -63,7 +63,7 @@ def test_it_starts_from_what_was_learnt(general, data):
     # A step size of nearly nothing leaves the pretrained model as it was.
     still = formulas(pretrained=general, max_iter=1, learning_rate_init=1e-12).fit(X, y)
     np.testing.assert_allclose(still.predict(X), general.predict(X), atol=1e-5)
-    tuned = formulas(pretrained=general, max_iter="auto").fit(X, y)
+    tuned = formulas(pretrained=general, max_iter="auto", learning_rate_init=0.001).fit(X, y)
     assert tuned[-1].n_iter_ == 30
     error = np.abs(tuned.predict(X) - y).mean()
     assert error < 0.9 * np.abs(general.predict(X) - y).mean()
