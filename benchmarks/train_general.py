@@ -6,7 +6,7 @@ same end. The 69 training rows beyond 5 eV/atom, errors of the database, are
 left out of the training; validation is reported with such rows and without.
 
 ``--without-measured`` leaves out every composition of the two tables of measured
-enthalpies, for a model that cannot know them (``transfer.py``).
+enthalpies, for a model that cannot know them.
 """
 
 from __future__ import annotations

@@ -147,13 +147,6 @@ def test_formulas_of_any_kind_are_the_measured_ones():
     for name in parts[0]:
         cells = [f"{part[name]['mae']['mean']:.3f}" for part in parts]
         assert f"| {name} | {' | '.join(cells)} |" in README
-    for case in ("SSUB, 10-fold", "measured enthalpies, 10-fold"):
-        curves = result("transfer")[case]["rows to train on"]
-        for start in curves["all"]:
-            cells = [
-                f"{curves[n][start]['mae']:.3f}" for n in ("50", "100", "200", "400", "800", "all")
-            ]
-            assert f"| {start} | {' | '.join(cells)} |" in README
 
 
 def test_model_card_of_the_general_model():
