@@ -43,7 +43,7 @@ def main() -> None:
 def demo(output: Path, folds: int, quick: bool) -> None:
     """Learn modes, test a pipeline on measured enthalpies, predict elpasolites.
 
-    Needs no network and takes two to three minutes. Exit code 0: done; 1: failed.
+    Needs no network and takes about three minutes. Exit code 0: done; 1: failed.
     """
     from sklearn_elmodes.demo import run_demo
 
