@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from _common import Rows
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.spatial.distance import cdist
@@ -27,8 +28,6 @@ from sklearn_elmodes.transformer import learn_modes, shipped_modes
 KERNELS = {name: f"Laplacian kernel ridge on the {name}" for name in ("modes", "properties")}
 KERNEL_WIDTHS = {"modes": (0.01, 0.02, 0.04), "properties": (0.02, 0.04, 0.08)}
 RIDGES = (1e-4, 1e-3, 1e-2)
-
-Rows = tuple[NDArray[Any], NDArray[np.float64]]
 
 
 def element_rows(elements: pd.Index, X: NDArray[Any]) -> NDArray[np.intp]:

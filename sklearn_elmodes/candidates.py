@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, atomic_number, property_table, shown
-from sklearn_elmodes.formulas import parse_formulas
+from sklearn_elmodes.formulas import lowest_terms, parse_formulas
 
 Constraint = Callable[[Any], Any]
 
@@ -411,7 +411,7 @@ class FormulaCandidates(Candidates):
         """Find compositions in the space; those outside it are passed over."""
         places = {z: place for place, z in enumerate(self._choices.tolist())}
         known = {
-            count: {tuple(row): number for number, row in enumerate(_reduced(rows).tolist())}
+            count: {tuple(row): number for number, row in enumerate(lowest_terms(rows).tolist())}
             for count, rows in self._amounts.items()
         }
         ranks = []
@@ -539,13 +539,8 @@ def _ratios(allowed: list[int], count: int, max_atoms: int | None) -> NDArray[np
     if max_atoms is not None:
         rows = rows[rows.sum(axis=1) <= max_atoms]
     # Rows come in lexicographic order, so that the smallest of a ratio is the first.
-    _, first = np.unique(_reduced(rows), axis=0, return_index=True)
+    _, first = np.unique(lowest_terms(rows), axis=0, return_index=True)
     return rows[np.sort(first)]
-
-
-def _reduced(rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Divide rows of amounts by their greatest common divisors."""
-    return rows // np.gcd.reduce(rows, axis=1, keepdims=True)
 
 
 def _primitive(amounts: Sequence[float]) -> tuple[int, ...]:

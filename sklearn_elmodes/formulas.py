@@ -498,14 +498,18 @@ def reduce_amounts(amounts: NDArray[np.float64]) -> NDArray[np.float64]:
     # Beyond 2**53 neighbouring numbers are further apart than 1.
     whole = ((amounts == np.rint(amounts)) & (amounts < 2**53)).all(axis=1)
     reduced = np.empty_like(amounts)
-    integers = amounts[whole].astype(np.int64)
-    reduced[whole] = integers // np.gcd.reduce(integers, axis=1)[:, None]
+    reduced[whole] = lowest_terms(amounts[whole].astype(np.int64))
     whole[whole] = reduced[whole].sum(axis=1) <= _MAX_UNIT_ATOMS
     rest = np.flatnonzero(~whole)
     for start in range(0, len(rest), _UNIT_ROWS):
         rows = rest[start : start + _UNIT_ROWS]
         reduced[rows] = _nearly_whole(amounts[rows])
     return reduced
+
+
+def lowest_terms(amounts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Divide rows of whole amounts by their greatest common divisors."""
+    return amounts // np.gcd.reduce(amounts, axis=1, keepdims=True)
 
 
 def _nearly_whole(amounts: NDArray[np.float64]) -> NDArray[np.float64]:
