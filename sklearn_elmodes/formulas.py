@@ -34,10 +34,10 @@ _WATER = re.compile(
 _MAYBE_WATER = re.compile(r"[1-9][0-9]*\.(?!0+[HD])[0-9]+[HD]2O\Z")
 _MAX_AMOUNT = 1e100  # sums of amounts stay finite
 # Atoms in a formula unit of whole amounts at most, and in one of amounts that are not whole;
-# how close these come to whole numbers, the better limit last; rows treated together.
+# how close these come to whole numbers, the best limit last; rows treated together.
 _MAX_UNIT_ATOMS = 150
 _UNIT_ATOMS = np.arange(1, 25)
-_CLOSE_TO_WHOLE = (0.2, 0.02)
+_CLOSE_TO_WHOLE = (0.2, 0.1, 0.05, 0.02)
 _UNIT_ROWS = 4096
 _CHARGE = re.compile(r"(?:\^[0-9]*[+-]|\^[+-][0-9]+|(?<![0-9+-])[+-]+)\Z")
 
@@ -483,8 +483,9 @@ def reduce_amounts(amounts: NDArray[np.float64]) -> NDArray[np.float64]:
     ndarray of shape (n_samples, n_elements)
         Whole amounts divided by their greatest common divisor. Rows that are not whole,
         or still have more than 150 atoms, are scaled to the smallest whole number of
-        atoms, up to 24, for which each amount lies within 0.02 of a whole number; if
-        there is none, within 0.2; if there is none, to that for which they lie closest.
+        atoms, from the number of elements up to 24, for which each amount lies within
+        0.02 of a whole number; if there is none, within 0.05, 0.1 or 0.2; if there is
+        none, to that for which they lie closest.
 
     Examples
     --------
@@ -518,6 +519,9 @@ def _nearly_whole(amounts: NDArray[np.float64]) -> NDArray[np.float64]:
     fractions /= fractions.sum(axis=1, keepdims=True)
     scaled = fractions[:, None] * _UNIT_ATOMS[:, None]  # (n_rows, n_units, n_elements)
     distance = np.abs(scaled - np.rint(scaled)).max(axis=2).round(9)
+    # One atom of Gd0.17Ni0.83 is no formula unit, however near to one atom of nickel.
+    n_elements = np.minimum(np.count_nonzero(fractions, axis=1), len(_UNIT_ATOMS))
+    distance[_UNIT_ATOMS < n_elements[:, None]] = np.inf
     unit = distance.argmin(axis=1)
     for limit in _CLOSE_TO_WHOLE:
         close = distance <= limit

@@ -300,6 +300,8 @@ def test_long_input_takes_linear_time():
         ("H9007199254740993", {"H": 1}),
         ("Fe19O20", {"Fe": 19, "O": 20}),
         ("Gd333Al667", {"Gd": 0.999, "Al": 2.001}),
+        ("Gd171Ni829", {"Gd": 1.026, "Ni": 4.974}),  # not Gd0.171Ni0.829
+        ("Al0.99Mg0.01", {"Al": 1.98, "Mg": 0.02}),
     ],
 )
 def test_reduced_formula_units(formula, reduced):

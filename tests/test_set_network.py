@@ -8,9 +8,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn_elmodes import (
     ElementalModeTransformer,
     FormationEnergyRegressor,
+    load_pretrained,
     make_formation_energy_pipeline,
 )
 from sklearn_elmodes.batches import SetDataset
+from sklearn_elmodes.datasets import load_expt_formation_enthalpies
 from sklearn_elmodes.networks import N_AMOUNT_FEATURES, SetNetwork, amount_features
 
 SMALL = {
@@ -208,3 +210,11 @@ def test_pipeline():
     assert pipeline[-1].n_sites == pipeline[0].max_elements == 10
     with pytest.raises(ValueError, match="leave out prototype"):
         make_formation_energy_pipeline("ABC2D6", architecture="set")
+
+
+def test_no_measured_compound_makes_the_general_model_wild():
+    """Among them are Gd171Ni829 and other formulas unlike those that it was trained on."""
+    X, y = load_expt_formation_enthalpies(return_X_y=True)
+    error = np.abs(load_pretrained("oqmd").predict(X) - y)
+    assert error.max() < 2.5
+    assert error.mean() < 0.15
