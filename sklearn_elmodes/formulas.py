@@ -521,7 +521,7 @@ def _nearly_whole(amounts: NDArray[np.float64]) -> NDArray[np.float64]:
     distance = np.abs(scaled - np.rint(scaled)).max(axis=2).round(9)
     # One atom of Gd0.17Ni0.83 is no formula unit, however near to one atom of nickel.
     n_elements = np.minimum(np.count_nonzero(fractions, axis=1), len(_UNIT_ATOMS))
-    distance[_UNIT_ATOMS < n_elements[:, None]] = np.inf
+    distance[n_elements[:, None] > _UNIT_ATOMS] = np.inf
     unit = distance.argmin(axis=1)
     for limit in _CLOSE_TO_WHOLE:
         close = distance <= limit

@@ -3,12 +3,20 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgba
+from sklearn.decomposition import PCA
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
 
-from sklearn_elmodes import ElementalModeTransformer
+from sklearn_elmodes import ElementalModeTransformer, LeaveOneElementOut, load_pretrained
 from sklearn_elmodes.elements import SYMBOLS, block_of, property_table, table_position
 from sklearn_elmodes.inspection import (
+    AlchemicalPathDisplay,
+    HeldOutElementsDisplay,
     ModeMapDisplay,
+    ParityDisplay,
     PeriodicTableDisplay,
+    error_by_element,
+    held_out_scores,
     nearest_elements,
     share_of_neighbours,
 )
@@ -70,11 +78,10 @@ def test_bad_values(transformer):
 def test_mode_map(transformer):
     display = ModeMapDisplay.from_estimator(transformer, pair=(1, 3))
     assert len(display.text_) == 103
-    points = np.vstack([c.get_offsets() for c in display.ax_.collections])
     expected = transformer.modes_[["mode1", "mode3"]].to_numpy()
-    np.testing.assert_allclose(np.sort(points, axis=0), np.sort(expected, axis=0))
+    np.testing.assert_array_equal(display.points_.get_offsets(), expected)
     assert display.ax_.get_xlabel() == "mode 1"
-    assert display.text_["Na"].xy == pytest.approx(expected[transformer.modes_.index.get_loc("Na")])
+    assert display.text_["Na"].get_text() == "Na"
 
 
 def test_nearest_elements_and_neighbours(transformer):
@@ -98,3 +105,132 @@ def test_nearest_elements_and_neighbours(transformer):
             call(line.rename(index={"Ce": "Xx"}))
     with pytest.raises(ValueError, match="At least two elements"):
         share_of_neighbours(line.iloc[:1])
+
+
+def overlaps(texts):
+    boxes = [text.get_window_extent() for text in texts]
+    return [(a, b) for a in range(len(boxes)) for b in range(a) if boxes[a].overlaps(boxes[b])]
+
+
+@pytest.mark.parametrize("size", [(10, 7), (5, 4)])
+@pytest.mark.parametrize("settings", [{}, {"colour_by": "group", "projection": PCA(2)}])
+def test_labels_of_the_mode_map_do_not_collide(transformer, size, settings):
+    figure, ax = plt.subplots(figsize=size, layout="constrained")
+    display = ModeMapDisplay.from_estimator(transformer, ax=ax, **settings)
+    figure.draw_without_rendering()
+    assert not overlaps(display.text_.values())
+    legend = ax.get_legend().get_window_extent()
+    assert legend.x0 >= ax.get_window_extent().x1  # beside the axes
+    assert legend.x1 <= figure.bbox.x1
+
+
+@pytest.mark.parametrize("size", [(11, 6), (4, 2.4)])
+def test_symbols_fit_their_cells(transformer, size):
+    figure, ax = plt.subplots(figsize=size, layout="constrained")
+    display = PeriodicTableDisplay.from_estimator(transformer, ax=ax)
+    figure.draw_without_rendering()
+    for symbol, text in display.text_.items():
+        cell, box = display.cells_[symbol].get_window_extent(), text.get_window_extent()
+        assert cell.x0 <= box.x0 < box.x1 <= cell.x1, symbol
+        assert cell.y0 <= box.y0 < box.y1 <= cell.y1, symbol
+
+
+def test_mode_map_by_group(transformer):
+    display = ModeMapDisplay.from_estimator(transformer, colour_by="group")
+    colour = {symbol: text.get_color() for symbol, text in display.text_.items()}
+    assert list(colour["F"]) == list(colour["Cl"])
+    assert list(colour["F"]) != list(colour["Ne"])
+    assert colour["La"] == colour["U"]
+    names = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert names == [*(f"group {n}" for n in range(1, 19)), "f block"]
+
+
+def test_mode_map_of_a_projection(transformer):
+    display = ModeMapDisplay(transformer.modes_, projection=PCA(2)).plot()
+    expected = PCA(2).fit_transform(transformer.modes_.to_numpy())
+    np.testing.assert_allclose(display.points_.get_offsets(), expected)
+    assert display.ax_.get_xlabel() == "PCA, first axis"
+    with pytest.raises(ValueError, match=r"PCA\(n_components=3\) must make 2 columns, not \(3,\)"):
+        ModeMapDisplay(transformer.modes_, projection=PCA(3)).plot()
+    with pytest.raises(ValueError, match=r"pair=\(1, 99\): there is no mode 99"):
+        ModeMapDisplay(transformer.modes_, pair=(1, 99)).plot()
+    with pytest.raises(ValueError, match="colour_by='row' must be 'block' or 'group'"):
+        ModeMapDisplay(transformer.modes_, colour_by="row").plot()
+
+
+def test_parity_with_spread():
+    rng = np.random.RandomState(0)
+    y, spread = rng.randn(200), rng.rand(200)
+    predicted = y + 0.1
+    display = ParityDisplay.from_predictions(y, predicted, spread)
+    order = np.argsort(spread)  # the least certain on top
+    np.testing.assert_allclose(display.points_.get_offsets(), np.c_[predicted, y][order])
+    np.testing.assert_allclose(display.points_.get_array(), spread[order])
+    assert display.text_.get_text() == "MAE 0.100"
+    model = load_pretrained("elpasolites")
+    X = [["Na", "Al", "K", "F"], ["K", "Al", "Na", "F"], ["Cs", "Ga", "Rb", "Cl"]]
+    display = ParityDisplay.from_estimator(model, X, [-2.8, -2.9, -2.0])
+    energy, spread = model.predict(X, return_std=True)
+    np.testing.assert_allclose(np.sort(display.points_.get_offsets()[:, 0]), np.sort(energy))
+    np.testing.assert_allclose(display.points_.get_array(), np.sort(spread))
+
+
+FORMULAS = ["NaCl", "KCl", "KBr", "NaBr", "MgO", "CaO", "CaS"]
+ENERGIES = [-2.1, -2.2, -2.0, -1.9, -3.1, -3.2, -2.4]
+
+
+def test_held_out_scores_are_those_of_models_without_the_element():
+    model = make_pipeline(ElementalModeTransformer(), Ridge())
+    scores = held_out_scores(model, FORMULAS, ENERGIES, n_jobs=2)
+    assert list(scores.index) == ["O", "Na", "Mg", "S", "Cl", "K", "Ca", "Br"]
+    X, y = np.array(FORMULAS), np.array(ENERGIES)
+    without = np.array(["Ca" not in formula for formula in X])
+    error = np.abs(model.fit(X[without], y[without]).predict(X[~without]) - y[~without])
+    assert scores.loc["Ca", "mae"] == pytest.approx(error.mean())
+    assert scores.loc["Ca", "n_samples"] == 2
+    assert np.isnan(scores.loc["S", "r2"])
+    display = HeldOutElementsDisplay(scores).plot()
+    heights = [bar.get_height() for bar in display.bars_]
+    assert heights == sorted(scores["mae"])
+    assert [text.get_text() for text in display.ax_.get_xticklabels()] == list(
+        scores.sort_values("mae").index
+    )
+    hollow = [bar.get_facecolor()[3] == 0 for bar in display.bars_]
+    assert hollow == [not r2 >= 0.95 for r2 in scores.sort_values("mae")["r2"]]
+    drawn = HeldOutElementsDisplay.from_estimator(
+        model, FORMULAS, ENERGIES, cv=LeaveOneElementOut(by="group")
+    )
+    assert set(drawn.scores.index) == {f"group {n}" for n in (1, 2, 16, 17)}
+    given = HeldOutElementsDisplay.from_predictions({"O": ([1.0, 2.0], [1.5, 2.5])})
+    assert given.bars_[0].get_height() == 0.5
+
+
+def test_error_by_element():
+    found = error_by_element(FORMULAS, ENERGIES, np.add(ENERGIES, np.arange(7) / 10))
+    assert found.loc["Ca", "mae"] == pytest.approx(0.55)
+    assert found.loc["Mg", "mae"] == pytest.approx(0.4)
+    assert dict(found["n_samples"]) == {
+        "Na": 2,
+        "Cl": 2,
+        "K": 2,
+        "Br": 2,
+        "Mg": 1,
+        "O": 2,
+        "Ca": 2,
+        "S": 1,
+    }
+    with pytest.raises(ValueError, match=r"7 rows in X, and \(1,\) errors"):
+        error_by_element(FORMULAS, [1.0], [1.0])
+
+
+def test_alchemical_path():
+    model = load_pretrained("elpasolites")
+    ends = ["Na", "Al", "K", "F"], ["Na", "Al", "K", "Cl"]
+    display = AlchemicalPathDisplay.from_estimator(model, *ends, n_points=5)
+    x, energies = display.line_.get_data()
+    np.testing.assert_allclose(x, [0, 0.25, 0.5, 0.75, 1])
+    energy, spread = model.predict(ends, return_std=True)
+    np.testing.assert_allclose(energies[[0, -1]], energy, rtol=1e-5)
+    low, high = np.array(display.band_.get_paths()[0].get_extents().get_points())[:, 1]
+    assert low < energies.min() < energies.max() < high
+    np.testing.assert_allclose(display.spread[[0, -1]], spread, rtol=1e-4)

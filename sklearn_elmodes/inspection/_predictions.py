@@ -1,0 +1,356 @@
+"""Displays of predictions: parity, held-out elements, and alchemical paths."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sklearn_elmodes.elements import ATOMIC_NUMBERS, block_of
+from sklearn_elmodes.inspection._drawing import BLOCK_COLOURS, pyplot, width_in_points
+from sklearn_elmodes.inspection._scores import held_out_scores, scores_by_element
+from sklearn_elmodes.sites import alchemical_path
+
+
+class ParityDisplay:
+    """Predicted against true values, coloured by the spread of the prediction.
+
+    For values without a spread scikit-learn's ``PredictionErrorDisplay`` does the same.
+
+    Parameters
+    ----------
+    y_true, y_pred, y_std : array-like of shape (n_samples,)
+        True values, predictions and their standard deviations.
+    label : str, default="formation energy (eV/atom)"
+        Name and unit of the values.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    points_ : PathCollection
+        The rows, the least certain ones on top.
+    line_ : Line2D
+        Where predictions are right.
+    text_ : Text
+        The mean absolute error.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes.inspection import ParityDisplay
+    >>> display = ParityDisplay([-1.0, 0.0], [-0.9, 0.1], [0.1, 0.2]).plot()
+    >>> display.text_.get_text()
+    'MAE 0.100'
+    """
+
+    def __init__(
+        self, y_true: Any, y_pred: Any, y_std: Any, *, label: str = "formation energy (eV/atom)"
+    ) -> None:
+        self.y_true = np.asarray(y_true, dtype=float)
+        self.y_pred = np.asarray(y_pred, dtype=float)
+        self.y_std = np.asarray(y_std, dtype=float)
+        self.label = label
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, X: Any, y: Any, *, ax: Any = None) -> ParityDisplay:
+        """Predict X and draw.
+
+        Parameters
+        ----------
+        estimator : FormationEnergyRegressor or a pipeline that ends in one
+            Fitted, of at least two networks.
+        X : array-like
+        y : array-like of shape (n_samples,)
+        ax : matplotlib Axes, default=None
+
+        Returns
+        -------
+        ParityDisplay
+        """
+        return cls(y, *estimator.predict(X, return_std=True)).plot(ax=ax)
+
+    @classmethod
+    def from_predictions(
+        cls, y_true: Any, y_pred: Any, y_std: Any, *, ax: Any = None
+    ) -> ParityDisplay:
+        """Draw predictions that are there.
+
+        Parameters
+        ----------
+        y_true, y_pred, y_std : array-like of shape (n_samples,)
+        ax : matplotlib Axes, default=None
+
+        Returns
+        -------
+        ParityDisplay
+        """
+        return cls(y_true, y_pred, y_std).plot(ax=ax)
+
+    def plot(self, ax: Any = None, *, cmap: str = "viridis") -> ParityDisplay:
+        """Draw the values.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+        cmap : str, default="viridis"
+            Colour map of the spread.
+
+        Returns
+        -------
+        self
+        """
+        plt = pyplot()
+        if ax is None:
+            _, ax = plt.subplots(figsize=(6, 5), layout="constrained")
+        order = np.argsort(self.y_std)
+        self.points_ = ax.scatter(
+            self.y_pred[order],
+            self.y_true[order],
+            c=self.y_std[order],
+            s=10,
+            cmap=cmap,
+            vmax=np.quantile(self.y_std, 0.99),  # one wild row must not take all colours
+        )
+        values = np.concatenate([self.y_true, self.y_pred])
+        ends = [values.min(), values.max()]
+        (self.line_,) = ax.plot(ends, ends, color="0.3", linewidth=0.8, zorder=0)
+        error = np.abs(self.y_pred - self.y_true).mean()
+        ax.set_aspect("equal")
+        bar = ax.figure.colorbar(self.points_, ax=ax, extend="max")
+        size = min(width_in_points(ax) / 18, 10)  # so that labels end where the axes do
+        ax.set_xlabel(f"predicted {self.label}", fontsize=size)
+        ax.set_ylabel(f"true {self.label}", fontsize=size)
+        bar.set_label("spread of the prediction", fontsize=size)
+        self.text_ = ax.text(
+            0.05, 0.95, f"MAE {error:.3f}", transform=ax.transAxes, va="top", fontsize="small"
+        )
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+class HeldOutElementsDisplay:
+    """Errors on the samples of each element, by models that never saw that element.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Columns ``mae`` (mean absolute error), ``r2`` and ``n_samples``, indexed by element
+        symbol; see :func:`held_out_scores`.
+    label : str, default="mean absolute error (eV/atom)"
+        Name and unit of the errors.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    bars_ : BarContainer
+        From the smallest error to the largest.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_elmodes.inspection import HeldOutElementsDisplay
+    >>> scores = pd.DataFrame(
+    ...     {"mae": [0.25, 0.07], "r2": [0.8, 0.98], "n_samples": [900, 950]}, index=["O", "Cl"]
+    ... )
+    >>> display = HeldOutElementsDisplay(scores).plot()
+    >>> [text.get_text() for text in display.ax_.get_xticklabels()]
+    ['Cl', 'O']
+    """
+
+    def __init__(self, scores: Any, *, label: str = "mean absolute error (eV/atom)") -> None:
+        self.scores = scores
+        self.label = label
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        *,
+        cv: Any = None,
+        n_jobs: int | None = None,
+        ax: Any = None,
+    ) -> HeldOutElementsDisplay:
+        """Hold out every element in turn, and draw the errors.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Cloned and fitted for each element.
+        X : sequence of shape (n_samples,) or (n_samples, n_sites)
+            Compositions, or species per site.
+        y : array-like of shape (n_samples,)
+        cv : LeaveOneElementOut, default=None
+            What to hold out; None holds out every element.
+        n_jobs : int, default=None
+            Elements at a time.
+        ax : matplotlib Axes, default=None
+
+        Returns
+        -------
+        HeldOutElementsDisplay
+        """
+        return cls(held_out_scores(estimator, X, y, cv=cv, n_jobs=n_jobs)).plot(ax=ax)
+
+    @classmethod
+    def from_predictions(cls, predictions: Any, *, ax: Any = None) -> HeldOutElementsDisplay:
+        """Draw the errors of predictions that are there.
+
+        Parameters
+        ----------
+        predictions : mapping of str to (y_true, y_pred)
+            By held-out element, the true and predicted values of its samples.
+        ax : matplotlib Axes, default=None
+
+        Returns
+        -------
+        HeldOutElementsDisplay
+        """
+        return cls(scores_by_element(predictions)).plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> HeldOutElementsDisplay:
+        """Draw a bar for each element, the hollow ones where R² is below 0.95.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        self
+        """
+        plt = pyplot()
+        scores = self.scores.sort_values("mae")
+        if ax is None:
+            width = min(max(4.0, 0.28 * len(scores)), 14)
+            _, ax = plt.subplots(figsize=(width, 4), layout="constrained")
+        # A group or a period, held out as one, has no block.
+        colours = [
+            BLOCK_COLOURS[block_of(name)] if name in ATOMIC_NUMBERS else "0.4"
+            for name in scores.index
+        ]
+        faces = [c if r2 >= 0.95 else "none" for c, r2 in zip(colours, scores["r2"], strict=True)]
+        self.bars_ = ax.bar(
+            range(len(scores)), scores["mae"], color=faces, edgecolor=colours, linewidth=1.2
+        )
+        mean = scores["mae"].mean()
+        line = ax.axhline(mean, color="0.4", linewidth=0.8, linestyle="--")
+        ax.set(ylabel=self.label, xlim=(-0.8, len(scores) - 0.2))
+        hollow = plt.Rectangle((0, 0), 1, 1, facecolor="none", edgecolor="0.4")
+        ax.legend(
+            [line, hollow], [f"mean {mean:.3f}", "R² below 0.95"], frameon=False, fontsize="small"
+        )
+        bar_width = width_in_points(ax) / len(scores)
+        ax.set_xticks(
+            range(len(scores)),
+            scores.index,
+            fontsize=min(max(0.75 * bar_width, 4), 9),
+            rotation=90 if bar_width < 12 else 0,
+        )
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+class AlchemicalPathDisplay:
+    """The prediction along a path from one crystal to another, with its spread.
+
+    Parameters
+    ----------
+    x : array-like of shape (n_points,)
+        How far along each crystal lies, from 0 to 1.
+    energy, spread : array-like of shape (n_points,)
+    start, end : str
+        Names of the two ends.
+    label : str, default="formation energy (eV/atom)"
+        Name and unit of the prediction.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    line_ : Line2D
+    band_ : PolyCollection
+        One spread to either side.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes import load_pretrained
+    >>> from sklearn_elmodes.inspection import AlchemicalPathDisplay
+    >>> display = AlchemicalPathDisplay.from_estimator(
+    ...     load_pretrained("elpasolites"), ["Na", "Al", "K", "F"], ["Na", "Al", "K", "Cl"]
+    ... )
+    >>> display.ax_.get_xlabel()
+    'from Na Al K F to Na Al K Cl'
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        energy: Any,
+        spread: Any,
+        *,
+        start: str,
+        end: str,
+        label: str = "formation energy (eV/atom)",
+    ) -> None:
+        self.x = np.asarray(x)
+        self.energy = np.asarray(energy)
+        self.spread = np.asarray(spread)
+        self.start = start
+        self.end = end
+        self.label = label
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, start: Any, end: Any, *, n_points: int = 41, ax: Any = None
+    ) -> AlchemicalPathDisplay:
+        """Predict the crystals of :func:`~sklearn_elmodes.sites.alchemical_path` and draw.
+
+        Parameters
+        ----------
+        estimator : Pipeline
+            Fitted, with a prototype and at least two networks.
+        start, end : sequence of species, of length n_sites
+        n_points : int, default=41
+        ax : matplotlib Axes, default=None
+
+        Returns
+        -------
+        AlchemicalPathDisplay
+        """
+        x, crystals = alchemical_path(start, end, n_points)
+        energy, spread = estimator.predict(crystals, return_std=True)
+        names = (" ".join(map(str, crystal)) for crystal in (start, end))
+        return cls(x, energy, spread, **dict(zip(("start", "end"), names, strict=True))).plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> AlchemicalPathDisplay:
+        """Draw the path.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        self
+        """
+        plt = pyplot()
+        if ax is None:
+            _, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+        (self.line_,) = ax.plot(self.x, self.energy, color=BLOCK_COLOURS["s"])
+        self.band_ = ax.fill_between(
+            self.x,
+            self.energy - self.spread,
+            self.energy + self.spread,
+            color=BLOCK_COLOURS["s"],
+            alpha=0.2,
+            linewidth=0,
+        )
+        ax.set(xlabel=f"from {self.start} to {self.end}", ylabel=self.label, xlim=(0, 1))
+        self.ax_, self.figure_ = ax, ax.figure
+        return self

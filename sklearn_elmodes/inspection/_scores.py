@@ -1,0 +1,250 @@
+"""What the modes keep, and how wrong predictions are, in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from scipy.spatial.distance import pdist, squareform
+from sklearn.base import clone
+from sklearn.metrics import r2_score
+from sklearn.utils import _safe_indexing
+
+from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, table_position
+from sklearn_elmodes.model_selection import LeaveOneElementOut
+from sklearn_elmodes.sites import contained_elements
+
+
+def nearest_elements(modes: Any, symbol: str) -> list[str]:
+    """Return all other elements, the one with the most similar modes first.
+
+    Parameters
+    ----------
+    modes : DataFrame of shape (n_elements, n_components)
+        Modes, or any other numbers without gaps, by element symbol.
+    symbol : str
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    ValueError
+        If there is no such element, or it is there twice, or a number is NaN.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes import ElementalModeTransformer
+    >>> from sklearn_elmodes.inspection import nearest_elements
+    >>> modes = ElementalModeTransformer().fit(["NaCl"]).modes_
+    >>> nearest_elements(modes, "K")[0]
+    'Rb'
+    """
+    _check_modes(modes)
+    if symbol not in modes.index:
+        raise ValueError(f"{symbol!r} has no modes.")
+    distance = ((modes - modes.loc[symbol]) ** 2).sum(axis=1)
+    return list(distance.drop(symbol).sort_values().index)
+
+
+def share_of_neighbours(modes: Any) -> float:
+    """Return for how many elements the most similar one is near in the periodic table.
+
+    Near means in the same group, or in the next cell of the same row of the
+    usual layout with 18 columns and the f block below.
+
+    Parameters
+    ----------
+    modes : DataFrame of shape (n_elements, n_components)
+        Modes, or any other numbers without gaps, by element symbol.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two elements, an index is no element symbol or
+        is there twice, or a number is NaN.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes import ElementalModeTransformer
+    >>> from sklearn_elmodes.inspection import share_of_neighbours
+    >>> modes = ElementalModeTransformer().fit(["NaCl"]).modes_
+    >>> share_of_neighbours(modes.loc[["Li", "Na", "K", "Rb"]])
+    1.0
+    """
+    _check_modes(modes)
+    if len(modes) < 2:
+        raise ValueError("At least two elements are needed.")
+    distances = squareform(pdist(modes.to_numpy()))
+    np.fill_diagonal(distances, np.inf)
+    nearest = distances.argmin(axis=1)
+    rows, columns = np.array([table_position(symbol) for symbol in modes.index]).T
+    group = (columns == columns[nearest]) & (np.maximum(rows, rows[nearest]) < 9)
+    beside = (rows == rows[nearest]) & (np.abs(columns - columns[nearest]) == 1)
+    return float((group | beside).mean())
+
+
+def reconstruction_r2(table: Any, restored: Any) -> dict[str, float]:
+    """Score how well properties come back from the modes.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (n_elements, n_properties)
+        Properties, NaN where unknown.
+    restored : array-like of shape (n_elements, n_properties)
+        What ``inverse_transform`` made of their modes.
+
+    Returns
+    -------
+    dict of {str: float}
+        R² of each column over its known values.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes import ElementAutoencoder
+    >>> from sklearn_elmodes.elements import property_table
+    >>> from sklearn_elmodes.inspection import reconstruction_r2
+    >>> table = property_table("herr2019")
+    >>> autoencoder = ElementAutoencoder(4, random_state=0)
+    >>> restored = autoencoder.inverse_transform(autoencoder.fit_transform(table))
+    >>> reconstruction_r2(table, restored)["atomic_number"] > 0.9
+    True
+    """
+    known = table.notna().to_numpy()
+    values, restored = table.to_numpy(dtype=float), np.asarray(restored)
+    return {
+        str(name): float(r2_score(values[known[:, i], i], restored[known[:, i], i]))
+        for i, name in enumerate(table.columns)
+    }
+
+
+def held_out_scores(
+    estimator: Any, X: Any, y: Any, *, cv: Any = None, n_jobs: int | None = None
+) -> Any:
+    """Score a model on each element that it did not see in training.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Cloned and fitted for each element.
+    X : sequence of shape (n_samples,) or (n_samples, n_sites)
+        Compositions, or species per site.
+    y : array-like of shape (n_samples,)
+    cv : LeaveOneElementOut, default=None
+        What to hold out; None holds out every element.
+    n_jobs : int, default=None
+        Elements at a time.
+
+    Returns
+    -------
+    DataFrame of shape (n_elements, 3)
+        Columns ``mae``, ``r2`` (NaN for a single sample) and ``n_samples``, indexed by
+        element.
+
+    Examples
+    --------
+    >>> from sklearn.dummy import DummyRegressor
+    >>> from sklearn_elmodes.inspection import held_out_scores
+    >>> held_out_scores(DummyRegressor(), ["NaCl", "KCl", "KBr"], [1.0, 2.0, 4.0])["mae"]
+    Na    2.0
+    Cl    2.5
+    K     2.0
+    Br    2.5
+    Name: mae, dtype: float64
+    """
+    cv = LeaveOneElementOut() if cv is None else cv
+    y = np.asarray(y, dtype=float)
+    folds = list(cv.split_by_element(X))
+    predicted = Parallel(n_jobs=n_jobs)(
+        delayed(_fit_and_predict)(estimator, X, y, train, test) for _, train, test in folds
+    )
+    return scores_by_element(
+        {
+            element: (y[test], energies)
+            for (element, _, test), energies in zip(folds, predicted, strict=True)
+        }
+    )
+
+
+def _fit_and_predict(estimator: Any, X: Any, y: Any, train: Any, test: Any) -> Any:
+    model = clone(estimator).fit(_safe_indexing(X, train), y[train])
+    return model.predict(_safe_indexing(X, test))
+
+
+def scores_by_element(predictions: Mapping[str, tuple[Any, Any]]) -> Any:
+    """Reduce true and predicted values to a table of scores."""
+    import pandas as pd
+
+    rows = {
+        element: {
+            "mae": float(np.abs(np.subtract(true, predicted)).mean()),
+            "r2": float(r2_score(true, predicted)) if len(true) > 1 else np.nan,
+            "n_samples": len(true),
+        }
+        for element, (true, predicted) in predictions.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def error_by_element(X: Any, y_true: Any, y_pred: Any) -> Any:
+    """Average the absolute errors of all samples that contain an element.
+
+    Parameters
+    ----------
+    X : sequence of shape (n_samples,) or (n_samples, n_sites)
+        Compositions, or species per site.
+    y_true, y_pred : array-like of shape (n_samples,)
+
+    Returns
+    -------
+    DataFrame of shape (n_elements, 2)
+        Columns ``mae``, in the unit of y, and ``n_samples``, indexed by element, in the
+        order of the periodic table.
+
+    Raises
+    ------
+    ValueError
+        If a row cannot be read, or the lengths differ.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes.inspection import error_by_element
+    >>> error_by_element(["NaCl", "KCl"], [-2.1, -2.3], [-2.0, -2.0]).round(2)
+        mae  n_samples
+    Na  0.1          1
+    Cl  0.2          2
+    K   0.3          1
+    """
+    import pandas as pd
+
+    contained = contained_elements(X)
+    error = np.abs(np.asarray(y_true, dtype=float) - np.asarray(y_pred, dtype=float))
+    if error.shape != contained.shape[:1]:
+        raise ValueError(f"There are {len(contained)} rows in X, and {error.shape} errors.")
+    counts = contained.sum(axis=0)
+    found = np.flatnonzero(counts)
+    return pd.DataFrame(
+        {"mae": error @ contained[:, found] / counts[found], "n_samples": counts[found]},
+        index=[SYMBOLS[i] for i in found],
+    )
+
+
+def _check_modes(modes: Any) -> None:
+    """Refuse what has no distances or no places in the periodic table."""
+    for symbol in modes.index:
+        if symbol not in ATOMIC_NUMBERS:
+            raise ValueError(f"{symbol!r} is no element symbol.")
+    for message, wrong in (
+        ("There are several rows for {}.", modes.index.duplicated()),
+        ("The modes of {} hold NaN.", modes.isna().any(axis=1).to_numpy()),
+    ):
+        if wrong.any():
+            raise ValueError(message.format(modes.index[wrong][0]))
