@@ -1,14 +1,21 @@
-"""Cross-validation by element: how a model does on an element that it never saw."""
+"""Cross-validation by element, and the predictions of rows that a model never saw."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
+from inspect import signature
 from numbers import Integral
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from sklearn.model_selection import BaseCrossValidator
+from sklearn.base import clone
+from sklearn.model_selection import BaseCrossValidator, check_cv
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
+from tqdm import tqdm
 
 from sklearn_elmodes.elements import SYMBOLS, atomic_number, table_position
 from sklearn_elmodes.sites import contained_elements
@@ -194,3 +201,83 @@ class LeaveOneElementOut(BaseCrossValidator):
             f"{self.by} {number}": [z for z in numbers if numbers[z] == number]
             for number in sorted(set(numbers.values()))
         }
+
+
+def predict_held_out(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    *,
+    cv: Any = 5,
+    groups: Any = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> pd.DataFrame:
+    """Predict every row by models that did not see it, with the spread if there is one.
+
+    scikit-learn's ``cross_val_predict`` returns one number for each row; here a row has
+    its spread, too, and may be held out several times, as by :class:`LeaveOneElementOut`.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Cloned and fitted for each fold.
+    X : sequence of length n_samples
+        Compositions, or species per site.
+    y : array-like of shape (n_samples,)
+        Target.
+    cv : int or splitter, default=5
+        Number of folds, in order, or what makes them.
+    groups : array-like of shape (n_samples,), default=None
+        For splitters that keep groups together.
+    n_jobs : int, default=None
+        Folds at a time.
+    verbose : int, default=0
+        Show a progress bar if positive.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``row`` (in X), ``fold`` (from 0) or, of a :class:`LeaveOneElementOut`,
+        ``held_out`` (the element), ``true``, ``predicted`` and, if ``predict`` offers
+        ``return_std``, ``spread``; one fold after the other.
+
+    Examples
+    --------
+    >>> from sklearn.dummy import DummyRegressor
+    >>> from sklearn_elmodes.model_selection import LeaveOneElementOut, predict_held_out
+    >>> X, y = ["NaCl", "KCl", "KBr"], [1.0, 2.0, 4.0]
+    >>> predict_held_out(DummyRegressor(), X, y, cv=LeaveOneElementOut(elements=["Cl", "Br"]))
+       row held_out  true  predicted  spread
+    0    0       Cl   1.0        4.0     0.0
+    1    1       Cl   2.0        4.0     0.0
+    2    2       Br   4.0        1.5     0.0
+    """
+    y = np.asarray(y, dtype=float)
+    if isinstance(cv, LeaveOneElementOut):
+        name, folds = "held_out", list(cv.split_by_element(X))
+    else:
+        name = "fold"
+        splits = check_cv(cv).split(X, y, groups)
+        folds = [(number, *split) for number, split in enumerate(splits)]
+    found = Parallel(n_jobs=n_jobs, return_as="generator")(
+        delayed(_fit_and_predict)(estimator, X, y, train, test) for _, train, test in folds
+    )
+    bar = tqdm(found, total=len(folds), desc="Cross-validation", unit="fit", disable=not verbose)
+    parts = [
+        pd.DataFrame({"row": test, name: label, "true": y[test], **predicted})
+        for (label, _, test), predicted in zip(folds, bar, strict=True)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _fit_and_predict(
+    estimator: Any, X: Any, y: NDArray[np.float64], train: Any, test: Any
+) -> dict[str, NDArray[Any]]:
+    model = clone(estimator).fit(_safe_indexing(X, train), y[train])
+    last = model[-1] if isinstance(model, Pipeline) else model
+    # An ensemble of one has no spread.
+    if "return_std" in signature(last.predict).parameters and getattr(last, "n_estimators", 2) > 1:
+        predicted, spread = model.predict(_safe_indexing(X, test), return_std=True)
+        return {"predicted": predicted, "spread": spread}
+    return {"predicted": model.predict(_safe_indexing(X, test))}

@@ -105,6 +105,8 @@ def test_predict_sets_bad_rows_aside(tmp_path):
     result = run(MODEL, *paths)
     assert result.exit_code == 1
     assert "Row 1: Na1 Cl1 does not fit the prototype ABC2D6" in result.stderr
+    assert "(and 1 more; --on-error skip sets them aside)" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
     assert not (tmp_path / "out.csv").exists()
 
     result = run(MODEL, *paths, "--on-error", "skip", "--rejected", tmp_path / "bad.csv")
@@ -115,13 +117,14 @@ def test_predict_sets_bad_rows_aside(tmp_path):
     assert frame["note"].tolist() == ["007", "NA"]
     bad = pd.read_csv(tmp_path / "bad.csv")
     assert bad["row"].tolist() == [1, 3]
-    assert bad["value"].tolist() == ["NaCl", "Xx"]
+    assert bad["formula"].tolist() == ["NaCl", "Xx"]
+    assert bad.columns.tolist() == ["row", "reason", "formula", "note"]
     assert "unknown element 'Xx'" in bad["reason"][1]
 
     result = run(MODEL, "-i", "-", "--on-error", "skip", input=TABLE)
     assert result.exit_code == 0
     assert len(result.stdout.splitlines()) == 3
-    assert "1,NaCl,Na1 Cl1 does not fit" in result.stderr
+    assert "1,Na1 Cl1 does not fit" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -133,7 +136,7 @@ def test_predict_sets_bad_rows_aside(tmp_path):
         ([MODEL, "NaCl"], 1, "Row 0: Na1 Cl1 does not fit"),
         ([MODEL, "-i", "-", "--formula", "name"], 1, "- has no column 'name', but formula, note"),
         ([__file__, "NaCl"], 1, "is no model file"),
-        ([MODEL, "K2NaAlF6", "-o", "/nowhere/out.csv"], 1, "No such file"),
+        ([MODEL, "K2NaAlF6", "-o", "/nowhere/out.csv"], 2, "there is no such folder"),
     ],
 )
 def test_predict_refuses(arguments, code, message):

@@ -201,7 +201,9 @@ def test_held_out_scores_are_those_of_models_without_the_element():
         model, FORMULAS, ENERGIES, cv=LeaveOneElementOut(by="group")
     )
     assert set(drawn.scores.index) == {f"group {n}" for n in (1, 2, 16, 17)}
-    given = HeldOutElementsDisplay.from_predictions({"O": ([1.0, 2.0], [1.5, 2.5])})
+    given = HeldOutElementsDisplay.from_predictions(
+        pd.DataFrame({"held_out": "O", "true": [1.0, 2.0], "predicted": [1.5, 2.5]})
+    )
     assert given.bars_[0].get_height() == 0.5
 
 

@@ -201,8 +201,9 @@ class HeldOutElementsDisplay:
 
         Parameters
         ----------
-        predictions : mapping of str to (y_true, y_pred)
-            By held-out element, the true and predicted values of its samples.
+        predictions : DataFrame
+            Columns ``held_out`` (the element), ``true`` and ``predicted``, as of
+            :func:`~sklearn_elmodes.model_selection.predict_held_out`.
         ax : matplotlib Axes, default=None
 
         Returns

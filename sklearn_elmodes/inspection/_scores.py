@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from scipy.spatial.distance import pdist, squareform
-from sklearn.base import clone
 from sklearn.metrics import r2_score
-from sklearn.utils import _safe_indexing
 
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, table_position
-from sklearn_elmodes.model_selection import LeaveOneElementOut
+from sklearn_elmodes.model_selection import LeaveOneElementOut, predict_held_out
 from sklearn_elmodes.sites import contained_elements
 
 
@@ -161,35 +157,20 @@ def held_out_scores(
     Name: mae, dtype: float64
     """
     cv = LeaveOneElementOut() if cv is None else cv
-    y = np.asarray(y, dtype=float)
-    folds = list(cv.split_by_element(X))
-    predicted = Parallel(n_jobs=n_jobs)(
-        delayed(_fit_and_predict)(estimator, X, y, train, test) for _, train, test in folds
-    )
-    return scores_by_element(
-        {
-            element: (y[test], energies)
-            for (element, _, test), energies in zip(folds, predicted, strict=True)
-        }
-    )
+    return scores_by_element(predict_held_out(estimator, X, y, cv=cv, n_jobs=n_jobs))
 
 
-def _fit_and_predict(estimator: Any, X: Any, y: Any, train: Any, test: Any) -> Any:
-    model = clone(estimator).fit(_safe_indexing(X, train), y[train])
-    return model.predict(_safe_indexing(X, test))
-
-
-def scores_by_element(predictions: Mapping[str, tuple[Any, Any]]) -> Any:
-    """Reduce true and predicted values to a table of scores."""
+def scores_by_element(predictions: Any) -> Any:
+    """Reduce predictions of samples that were held out by element to a table of scores."""
     import pandas as pd
 
     rows = {
         element: {
-            "mae": float(np.abs(np.subtract(true, predicted)).mean()),
-            "r2": float(r2_score(true, predicted)) if len(true) > 1 else np.nan,
-            "n_samples": len(true),
+            "mae": float(np.abs(part["true"] - part["predicted"]).mean()),
+            "r2": float(r2_score(part["true"], part["predicted"])) if len(part) > 1 else np.nan,
+            "n_samples": len(part),
         }
-        for element, (true, predicted) in predictions.items()
+        for element, part in predictions.groupby("held_out", sort=False)
     }
     return pd.DataFrame.from_dict(rows, orient="index")
 

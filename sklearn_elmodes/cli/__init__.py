@@ -1,0 +1,66 @@
+"""The ``elmodes`` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sklearn_elmodes import __version__
+from sklearn_elmodes.cli.applying import info, predict, report, screen
+from sklearn_elmodes.cli.common import one_line_errors
+from sklearn_elmodes.cli.elements import modes
+from sklearn_elmodes.cli.training import evaluate, train
+
+_SHELLS = ("bash", "zsh", "fish")
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. Results go to standard "
+    "output, everything else to standard error. Rows are counted from 0, without the header.",
+)
+@click.version_option(__version__)
+def main() -> None:
+    """Predict formation energies from chemical formulas, with elemental modes."""
+
+
+@click.command(short_help="Show what the package does.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("elmodes-demo"),
+    show_default=True,
+    help="Folder for the tables and pictures.",
+)
+@click.option("--folds", type=click.IntRange(2, 10), default=5, show_default=True)
+@click.option("--quick", is_flag=True, help="Train briefly, to see that everything runs.")
+@one_line_errors
+def demo(output: Path, folds: int, quick: bool) -> None:
+    """Learn modes, test a pipeline on measured enthalpies, predict elpasolites.
+
+    Needs no network and takes about three minutes.
+    """
+    from sklearn_elmodes.demo import run_demo
+
+    run_demo(output, folds=folds, quick=quick, say=click.echo)
+
+
+@click.command(short_help="Print completion for a shell.")
+@click.argument("shell", type=click.Choice(_SHELLS))
+def completion(shell: str) -> None:
+    """Print what makes SHELL complete commands, options and models.
+
+    For bash, in ~/.bashrc: eval "$(elmodes completion bash)".
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    if found is None:
+        raise click.ClickException(f"click knows no completion for {shell}.")
+    click.echo(found(main, {}, "elmodes", "_ELMODES_COMPLETE").source())
+
+
+for command in (demo, modes, train, evaluate, predict, screen, info, report, completion):
+    main.add_command(command)

@@ -1,0 +1,154 @@
+"""What the commands share: options, models, errors in one line."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shlex
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+
+class Model(click.ParamType[str]):
+    """A model file, or the name of a model that ships."""
+
+    name = "model"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer the models that ship, and files."""
+        from sklearn_elmodes.persistence import shipped_models
+
+        names = [name for name in shipped_models() if name.startswith(incomplete)]
+        return [*map(CompletionItem, names), CompletionItem(incomplete, type="file")]
+
+
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    default="-",
+    help="File to write, CSV, Parquet or JSON lines by its ending; standard output if left out.",
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Write JSON to standard output, for machines."
+)
+formula_option = click.option(
+    "--formula", default="formula", show_default=True, help="Name of the column of formulas."
+)
+input_format_option = click.option(
+    "--input-format",
+    type=click.Choice(["csv", "parquet", "jsonl"]),
+    help="Format of the table, if its ending does not tell; CSV for standard input.",
+)
+table_type = click.Path(exists=True, dir_okay=False, allow_dash=True)
+
+
+def set_aside_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what is done with rows that cannot be read."""
+    for option in (
+        click.option(
+            "--rejected",
+            type=click.Path(dir_okay=False),
+            help="With --on-error skip: file for the rows set aside, with their number and the "
+            "reason; standard error if left out.",
+        ),
+        click.option(
+            "--on-error",
+            type=click.Choice(["raise", "skip"]),
+            default="raise",
+            show_default=True,
+            help="Stop at the first row that cannot be read, or set such rows aside.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def check_outputs(on_error: str, rejected: str | None, *outputs: str | None) -> None:
+    """Refuse folders that are not there, and two outputs of one name, before any work."""
+    if rejected is not None and on_error == "raise":
+        raise click.UsageError("--rejected needs --on-error skip.")
+    paths = [path for path in (rejected, *outputs) if path not in (None, "-")]
+    for path in paths:
+        if not Path(str(path)).absolute().parent.is_dir():
+            raise click.UsageError(f"{path}: there is no such folder.")
+    if len({Path(str(path)).resolve() for path in paths}) < len(paths):
+        raise click.UsageError("Two of the files to write are the same file.")
+
+
+def one_line_errors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn what can go wrong into one line on standard error and an exit code."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            # A model may have been fitted on a column of another name.
+            warnings.filterwarnings("ignore", "X does not have valid feature names")
+            try:
+                return function(*args, **kwargs)
+            except KeyboardInterrupt as error:
+                click.echo(f"Interrupted. {error or 'Nothing was written.'}", err=True)
+                raise SystemExit(130) from None
+            except (OSError, ValueError, ImportError) as error:
+                raise click.ClickException(" ".join(str(error).splitlines())) from error
+
+    return wrapper
+
+
+def _show_warning(message: Warning | str, *_: Any) -> None:
+    click.echo(f"Warning: {message}", err=True)
+
+
+def echo_json(content: Any) -> None:
+    """Write JSON to standard output."""
+    click.echo(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def progress(**settings: Any) -> Any:
+    """Return a bar on standard error that shows if work takes over two seconds on a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(disable=not sys.stderr.isatty(), delay=2, **settings)
+
+
+def split_list(text: str) -> list[str]:
+    """Split a list with commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def load(model: str) -> Any:
+    """Load a pipeline from formulas or sites to energies."""
+    from sklearn_elmodes import (
+        ElementalModeTransformer,
+        FormationEnergyRegressor,
+        load_model,
+        load_pretrained,
+    )
+
+    pipeline = load_model(model) if Path(model).is_file() else load_pretrained(model)
+    if not (
+        isinstance(pipeline[0], ElementalModeTransformer)
+        and isinstance(pipeline[-1], FormationEnergyRegressor)
+    ):
+        raise ValueError(f"{model} does not lead from formulas to energies.")
+    return pipeline
+
+
+def kind_of(pipeline: Any) -> str:
+    """Say what a pipeline is for."""
+    prototype = pipeline[0].prototype_
+    return "formulas of any kind" if prototype is None else f"crystals of {prototype.formula}"
+
+
+def shell_command() -> str:
+    """Return the command that runs, as a shell would take it."""
+    return shlex.join(["elmodes", *sys.argv[1:]])

@@ -1,0 +1,134 @@
+"""The command that shows or learns modes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sklearn_elmodes.cli.common import (
+    check_outputs,
+    json_option,
+    one_line_errors,
+    output_option,
+)
+
+
+@click.command(short_help="Show or learn elemental modes.")
+@click.argument("symbols", nargs=-1)
+@click.option(
+    "-n",
+    "--n-components",
+    type=click.IntRange(1),
+    help="Number of modes; 12 if left out.",
+)
+@click.option(
+    "--properties",
+    default="extended",
+    show_default=True,
+    help='Table to learn from: "extended", "herr2019", or a CSV file whose first column holds '
+    "symbols.",
+)
+@click.option("--seed", type=int, help="Learn anew, with this seed.")
+@output_option
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False),
+    help="Map of the first two modes, as PNG, SVG or PDF by its ending.",
+)
+@json_option
+@one_line_errors
+def modes(
+    symbols: tuple[str, ...],
+    n_components: int | None,
+    properties: str,
+    seed: int | None,
+    output: str,
+    picture: str | None,
+    as_json: bool,
+) -> None:
+    """Show the modes of SYMBOLS, or of all elements, and the elements most like each.
+
+    The modes that ship are shown unless a number, a table of your own or a seed asks for
+    others, which takes about half a minute.
+    """
+    check_outputs("skip", None, output, picture)
+    import pandas as pd
+
+    from sklearn_elmodes.autoencoder import ElementAutoencoder
+    from sklearn_elmodes.cli.tables import write_table
+    from sklearn_elmodes.elements import property_table
+    from sklearn_elmodes.inspection import nearest_elements, reconstruction_r2
+    from sklearn_elmodes.transformer import DEFAULT_N_COMPONENTS, ElementalModeTransformer
+
+    named = properties in ("extended", "herr2019")
+    table = property_table(properties) if named else _read_properties(properties)
+    n_components = n_components or DEFAULT_N_COMPONENTS
+    transformer = ElementalModeTransformer(
+        n_components,
+        properties=properties if named else table,
+        autoencoder=None if seed is None else ElementAutoencoder(n_components, random_state=seed),
+    )
+    transformer.fit([table.index[0]])  # any element with modes will do
+    found = transformer.modes_
+    for symbol in symbols:
+        if symbol not in found.index:
+            raise ValueError(f"{symbol!r} has no modes, but {', '.join(found.index)}.")
+    if transformer.autoencoder_ is not None:
+        scores = reconstruction_r2(
+            table, transformer.autoencoder_.inverse_transform(found.to_numpy())
+        )
+        worst = min(scores, key=lambda name: scores[name])
+        mean = sum(scores.values()) / len(scores)
+        click.echo(
+            f"Learned {n_components} modes of {len(found)} elements; properties come back with R² "
+            f"{mean:.3f} on average, {worst} with {scores[worst]:.3f}.",
+            err=True,
+        )
+    shown = found.loc[list(symbols)] if symbols else found
+    nearest = [" ".join(nearest_elements(found, symbol)[:3]) for symbol in shown.index]
+    frame = shown.astype("float64").rename_axis("symbol").reset_index()
+    write_table(frame.assign(nearest=pd.Series(nearest, dtype=object)), output, as_json=as_json)
+    if picture is not None:
+        _save_map(found, picture)
+
+
+def _read_properties(path: str) -> Any:
+    """Read a property table: symbols, and numbers or nothing."""
+    import pandas as pd
+
+    from sklearn_elmodes.cli.tables import read_table
+
+    if not Path(path).is_file():
+        raise ValueError(f'--properties {path}: neither "extended", "herr2019" nor a file.')
+    frame = read_table(path)
+    frame = frame.set_index(frame.columns[0])
+    numbers = {}
+    for name in frame:
+        values = []
+        for symbol, cell in frame[name].items():
+            try:
+                values.append(float("nan") if pd.isna(cell) or cell == "" else float(cell))
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f"{path}: {cell!r} for {symbol} in the column {name!r} is no number; leave "
+                    "empty what is unknown."
+                ) from None
+        numbers[name] = values
+    return pd.DataFrame(numbers, index=frame.index)
+
+
+def _save_map(found: Any, path: str) -> None:
+    import io
+
+    from sklearn_elmodes.files import write_atomically
+    from sklearn_elmodes.inspection import ModeMapDisplay, pyplot
+
+    plt = pyplot()
+    plt.switch_backend("agg")
+    figure = ModeMapDisplay(found).plot().figure_
+    picture = io.BytesIO()
+    figure.savefig(picture, format=Path(path).suffix.removeprefix(".") or "png", dpi=150)
+    plt.close(figure)
+    write_atomically(path, picture.getvalue())

@@ -1,0 +1,98 @@
+"""Rows of a table, as the commands read and predict them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+
+from sklearn_elmodes.cli.common import progress
+from sklearn_elmodes.cli.tables import numbers, read_table, take_column, write_table
+from sklearn_elmodes.elements import SYMBOLS
+from sklearn_elmodes.formulas import parse_formulas, reduce_amounts
+
+_CHUNK_ROWS = 50_000  # a second or so, and many times what one batch of a network takes
+
+
+def set_aside(
+    frame: pd.DataFrame, reasons: dict[int, str], on_error: str, rejected: str | None
+) -> None:
+    """Raise for the first row with a reason, or write all such rows."""
+    if not reasons and rejected is None:
+        return
+    rows = sorted(reasons)
+    if rows and on_error == "raise":
+        others = f" (and {len(rows) - 1} more; --on-error skip sets them aside)"
+        raise ValueError(f"Row {rows[0]}: {reasons[rows[0]]}{others if len(rows) > 1 else ''}")
+    for name in ("row", "reason"):
+        if name in frame:
+            raise ValueError(
+                f"The table has a column {name!r}, which rows that are set aside get; rename it."
+            )
+    bad = frame.iloc[rows]
+    bad.insert(0, "row", rows)
+    bad.insert(1, "reason", [reasons[row] for row in rows])
+    click.echo(f"{len(bad)} of {len(frame)} rows were set aside.", err=True)
+    if rejected is not None:
+        write_table(bad, rejected)
+    else:
+        click.echo(bad.to_csv(index=False, lineterminator="\n"), err=True, nl=False)
+
+
+def predict_rows(pipeline: Any, column: Any) -> dict[str, Any]:
+    """Predict in parts, with a bar if it takes long."""
+    several = pipeline[-1].n_estimators > 1
+    parts: list[Any] = []
+    with progress(total=len(column), desc="Predicting", unit="row", unit_scale=True) as bar:
+        for start in range(0, len(column), _CHUNK_ROWS):
+            chunk = column[start : start + _CHUNK_ROWS]
+            found = (
+                pipeline.predict(chunk, return_std=True) if several else [pipeline.predict(chunk)]
+            )
+            parts.append(found)
+            bar.update(len(chunk))
+    names = ("predicted", "spread")[: 2 if several else 1]
+    empty = np.empty(0)
+    return {
+        name: np.concatenate([part[i] for part in parts]) if parts else empty
+        for i, name in enumerate(names)
+    }
+
+
+def read_labelled(
+    transformer: Any,
+    path: str,
+    input_format: str | None,
+    formula: str,
+    target: str,
+    on_error: str,
+    rejected: str | None,
+) -> pd.DataFrame:
+    """Read formulas and true values; rows at fault are refused or set aside.
+
+    Returns
+    -------
+    DataFrame
+        Columns "row", counted from 0 in the table, "formula" and "true".
+    """
+    frame = read_table(path, input_format)
+    formulas = take_column(frame, formula, path)
+    values, reasons = numbers(take_column(frame, target, path))
+    _, bad = transformer.check_rows(formulas)
+    reasons |= dict(bad["reason"])
+    set_aside(frame, reasons, on_error, rejected)
+    good = np.setdiff1d(np.arange(len(frame)), list(reasons))
+    if not len(good):
+        raise ValueError(f"{path} has no row with a formula and a number.")
+    return pd.DataFrame({"row": good, "formula": formulas[good], "true": values[good]})
+
+
+def composition_numbers(formulas: Any) -> Any:
+    """Give formulas of the same composition the same number."""
+    compositions = parse_formulas(formulas)
+    amounts = np.zeros((len(compositions), len(SYMBOLS) + 1))
+    amounts[compositions.rows, compositions.atomic_numbers] = compositions.amounts
+    seen: dict[bytes, int] = {}
+    return np.array([seen.setdefault(row.tobytes(), len(seen)) for row in reduce_amounts(amounts)])

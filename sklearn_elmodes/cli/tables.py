@@ -1,0 +1,221 @@
+"""Tables in files and pipes: what is not predicted leaves as it came."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+
+from sklearn_elmodes.elements import shown
+from sklearn_elmodes.files import write_atomically
+
+FORMATS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_SIGNIFICANT = 6  # more digits than a prediction has
+_ABSENT = pd.NA  # a key that a line of JSON lacks, and null is there
+
+
+def format_of(path: str, given: str | None = None) -> str:
+    """Tell the format of a table by its ending; CSV for others, and for a pipe."""
+    return given or FORMATS.get(Path(path).suffix.lower(), "csv")
+
+
+def read_table(path: str, given: str | None = None) -> pd.DataFrame:
+    """Read a table, each column as it is.
+
+    Parameters
+    ----------
+    path : str
+        A file, or ``-`` for standard input.
+    given : {"csv", "parquet", "jsonl"}, default=None
+        The format, if the ending does not tell.
+
+    Returns
+    -------
+    DataFrame
+        Cells of a CSV file are text. Rows are numbered from 0.
+
+    Raises
+    ------
+    ValueError
+        If the file is no such table, its rows differ in length, two columns have one
+        name, or it is empty.
+    """
+    kind = format_of(path, given)
+    with click.open_file(path, "rb") as file:
+        content = file.read()
+    if not content:
+        raise ValueError(f"{path} is empty.")
+    if kind == "parquet":
+        return _read_parquet(path, content)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} cannot be read as {kind.upper()} in UTF-8: {error}") from error
+    return _read_lines(path, text) if kind == "jsonl" else _read_csv(path, text)
+
+
+def write_table(frame: pd.DataFrame, path: str, *, as_json: bool = False) -> None:
+    """Write a table, whole or not at all.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns of NumPy's floats are ours and are rounded in text to six digits.
+    path : str
+        The ending tells the format; ``-`` is standard output, as CSV.
+    as_json : bool, default=False
+        Write lines of JSON to standard output.
+    """
+    kind = "jsonl" if as_json and path == "-" else format_of(path)
+    if kind == "parquet":
+        content = _as_parquet(frame)
+    elif kind == "jsonl":
+        content = _as_lines(frame).encode()
+    else:
+        content = _as_csv(frame).encode()
+    if path == "-":
+        click.echo(content, nl=False)
+    else:
+        write_atomically(path, content)
+
+
+def take_column(frame: pd.DataFrame, name: str, path: str) -> Any:
+    """Return a column as an array of objects, or say which there are."""
+    if name not in frame:
+        raise ValueError(f"{path} has no column {name!r}, but {', '.join(map(str, frame))}.")
+    return frame[name].to_numpy(dtype=object)
+
+
+def numbers(values: Any) -> tuple[Any, dict[int, str]]:
+    """Read numbers of a column, and say what is wrong with the others.
+
+    Returns
+    -------
+    ndarray of float
+        NaN where there is no finite number.
+    dict of {int: str}
+        Reasons by row.
+    """
+    found, reasons = np.full(len(values), np.nan), {}
+    for row, value in enumerate(values):
+        try:
+            number = float("" if isinstance(value, str) and "_" in value else value)
+        except (TypeError, ValueError, OverflowError):
+            reasons[row] = f"The target {shown(value)} is no number; write it as -1.25."
+            continue
+        if np.isfinite(number):
+            found[row] = number
+        else:
+            reasons[row] = f"The target {shown(value)} is not a finite number."
+    return found, reasons
+
+
+def _read_csv(path: str, text: str) -> pd.DataFrame:
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except csv.Error as error:
+        raise ValueError(f"{path} cannot be read as CSV: {error}") from error
+    if not rows:
+        raise ValueError(f"{path} is empty.")
+    header = rows[0]
+    if len(set(header)) != len(header):
+        raise ValueError(f"{path} has several columns of one name: {', '.join(header)}.")
+    for number, row in enumerate(rows[1:]):
+        if not row:
+            row.append("")  # a blank line is a row of one empty cell
+        if len(row) != len(header):
+            raise ValueError(
+                f"{path}: row {number} has {len(row)} cells, and the header {len(header)}."
+            )
+    return pd.DataFrame(rows[1:], columns=header, dtype=object)
+
+
+def _read_lines(path: str, text: str) -> pd.DataFrame:
+    def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        record = dict(pairs)
+        if len(record) != len(pairs):
+            raise ValueError(f"it has a key twice: {', '.join(key for key, _ in pairs)}")
+        return record
+
+    def refuse(constant: str) -> Any:
+        raise ValueError(f"{constant} is no JSON")
+
+    records: list[dict[str, Any]] = []
+    for line in text.split("\n"):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line, object_pairs_hook=distinct, parse_constant=refuse)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path}: row {len(records)} is no JSON object: {error}") from error
+        if not isinstance(record, dict):
+            raise ValueError(f"{path}: row {len(records)} is no JSON object: {shown(line)}")
+        records.append(record)
+    names = dict.fromkeys(key for record in records for key in record)
+    columns = {name: [record.get(name, _ABSENT) for record in records] for name in names}
+    return pd.DataFrame(columns, dtype=object)
+
+
+def _read_parquet(path: str, content: bytes) -> pd.DataFrame:
+    try:
+        import pyarrow as pa
+    except ImportError:
+        raise ImportError("Parquet needs pyarrow: pip install 'sklearn-elmodes[screen]'.") from None
+    try:
+        return pd.read_parquet(io.BytesIO(content), dtype_backend="pyarrow").reset_index(drop=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def _as_parquet(frame: pd.DataFrame) -> bytes:
+    try:
+        return frame.to_parquet(None, index=False)
+    except ImportError:
+        raise ImportError("Parquet needs pyarrow: pip install 'sklearn-elmodes[screen]'.") from None
+
+
+def _ours(frame: pd.DataFrame) -> list[Any]:
+    return [
+        name
+        for name, dtype in frame.dtypes.items()
+        if isinstance(dtype, np.dtype) and dtype.kind == "f"
+    ]
+
+
+def _as_csv(frame: pd.DataFrame) -> str:
+    rounded = {
+        name: [f"{value:.{_SIGNIFICANT}g}" for value in frame[name]] for name in _ours(frame)
+    }
+    return frame.assign(**rounded).to_csv(index=False, lineterminator="\n")
+
+
+def _as_lines(frame: pd.DataFrame) -> str:
+    ours = set(_ours(frame))
+    columns = []
+    for name, dtype in frame.dtypes.items():
+        values = list(frame[name].astype(object))
+        if name in ours:
+            values = [float(f"{value:.{_SIGNIFICANT}g}") for value in values]
+        elif dtype.kind != "O" or not isinstance(
+            dtype, np.dtype
+        ):  # of Parquet, which has gaps, but no rows without a column
+            values = [None if pd.isna(value) else value for value in values]
+        columns.append(values)
+    names = list(map(str, frame))
+    lines = []
+    for row in zip(*columns, strict=True):
+        pairs = zip(names, row, strict=True)
+        record = {name: value for name, value in pairs if value is not _ABSENT}
+        lines.append(json.dumps(record, ensure_ascii=False, allow_nan=False, default=_plain))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold of a value of another format."""
+    return value.item() if isinstance(value, np.generic) else str(value)

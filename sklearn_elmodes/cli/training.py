@@ -1,0 +1,365 @@
+"""Commands that train: train and evaluate."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sklearn_elmodes.cli.common import (
+    Model,
+    check_outputs,
+    echo_json,
+    formula_option,
+    input_format_option,
+    json_option,
+    kind_of,
+    load,
+    one_line_errors,
+    set_aside_options,
+    shell_command,
+    table_type,
+)
+
+
+def _training_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what makes a pipeline, and the table that it learns from."""
+    for option in (
+        click.option("--seed", type=int, default=0, show_default=True),
+        click.option(
+            "--calibrate-spread",
+            is_flag=True,
+            help="Make the spread a standard deviation for new rows; trains twice.",
+        ),
+        click.option(
+            "--max-iter", type=click.IntRange(1), help="Passes over the data; chosen if left out."
+        ),
+        click.option(
+            "--n-estimators", type=click.IntRange(1), help="Number of networks; chosen if left out."
+        ),
+        click.option(
+            "--freeze",
+            type=click.Choice(["encoder", "all_but_last"]),
+            help="With --pretrained: what stays as it is.",
+        ),
+        click.option(
+            "--pretrained",
+            type=Model(),
+            help='Model to start from: a file, or the name of one that ships, as "oqmd".',
+        ),
+        click.option(
+            "--prototype",
+            help="Structure that all crystals share, as ABC2D6; formulas of any kind if left out.",
+        ),
+        input_format_option,
+        click.option("--target", required=True, help="Name of the column of energies."),
+        formula_option,
+    ):
+        function = option(function)
+    return function
+
+
+def _pipeline(
+    prototype: str | None,
+    pretrained: str | None,
+    *,
+    verbose: int,
+    seed: int,
+    freeze: str | None,
+    calibrate_spread: bool,
+    **chosen: Any,
+) -> Any:
+    """Build the pipeline; a model to start from brings its prototype."""
+    from sklearn_elmodes import Prototype, make_formation_energy_pipeline
+
+    if freeze is not None and pretrained is None:
+        raise click.UsageError("--freeze needs --pretrained.")
+    shared: Any = None if prototype is None else Prototype.of(prototype)
+    if pretrained is not None:
+        start = load(pretrained)
+        theirs = start[0].prototype_
+        if shared is not None and shared != theirs:
+            raise click.UsageError(
+                f"--pretrained {pretrained} is for {kind_of(start)}, not for {prototype}."
+            )
+        shared = theirs
+    return make_formation_energy_pipeline(
+        shared,
+        pretrained=pretrained,
+        random_state=seed,
+        freeze=freeze,
+        calibrate_spread=calibrate_spread,
+        verbose=verbose,
+        **{name: value for name, value in chosen.items() if value is not None},
+    )
+
+
+def _reader(pipeline: Any) -> Any:
+    """Return the pipeline's transformer, fitted on one formula, to find rows at fault."""
+    from sklearn.base import clone
+
+    from sklearn_elmodes import Prototype
+    from sklearn_elmodes.elements import SYMBOLS
+
+    prototype = pipeline[0].prototype
+    amounts = (1,) if prototype is None else Prototype.of(prototype).multiplicities
+    example = "".join(f"{s}{n}" for s, n in zip(SYMBOLS, amounts, strict=False))
+    return clone(pipeline[0]).fit([example])
+
+
+@click.command(short_help="Train a model on a table.")
+@click.argument("table", metavar="DATA", type=table_type)
+@_training_options
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False),
+    required=True,
+    help="Model file to write, conventionally *.safetensors.",
+)
+@click.option(
+    "--checkpoint",
+    type=click.Path(dir_okay=False),
+    help="File for the state of a long training; the same command goes on from it.",
+)
+@set_aside_options
+@json_option
+@one_line_errors
+def train(
+    table: str,
+    formula: str,
+    target: str,
+    input_format: str | None,
+    output: str,
+    checkpoint: str | None,
+    on_error: str,
+    rejected: str | None,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Train a model on the formulas and energies of DATA, and write it to one file.
+
+    DATA is a table, CSV, Parquet or JSON lines, or - for standard input. How good the
+    model is on new formulas, "elmodes evaluate" tells, with the same options.
+    """
+    check_outputs(on_error, rejected, output, checkpoint)
+    pipeline = _pipeline(verbose=int(sys.stderr.isatty()), **settings)
+    from sklearn_elmodes import save_model
+    from sklearn_elmodes.cli.rows import read_labelled
+
+    rows = read_labelled(
+        _reader(pipeline), table, input_format, formula, target, on_error, rejected
+    )
+    X, y = rows["formula"].to_numpy(), rows["true"].to_numpy()
+    resumable = {} if checkpoint is None else {"formationenergyregressor__checkpoint": checkpoint}
+    with _whole_trainings(
+        f"The state is in {checkpoint}; the same command goes on from there."
+        if resumable
+        else "Nothing was written; with --checkpoint FILE the next run goes on."
+    ):
+        pipeline.fit(X, y, **resumable)
+    from sklearn_elmodes.sites import contained_elements
+
+    n_elements = int(contained_elements(X).any(axis=0).sum())
+    where = "standard input" if table == "-" else Path(table).name
+    card = (
+        f"# Model card: {Path(output).stem}\n\n"
+        f"Trained on {len(X):,} rows of {where}, formulas of {n_elements} elements in the column "
+        f"{formula!r}, to predict {target!r} (mean {y.mean():.4g}, standard deviation "
+        f"{y.std():.4g}, from {y.min():.4g} to {y.max():.4g}), by\n\n    {shell_command()}\n"
+    )
+    save_model(pipeline, output, card=card)
+    summary = {
+        "model": output,
+        "rows": len(X),
+        "elements": n_elements,
+        "passes": len(pipeline[-1].loss_curve_),
+        "training_loss": pipeline[-1].loss_curve_[-1],
+    }
+    if as_json:
+        echo_json(summary)
+    else:
+        click.echo(
+            f"Trained on {len(X):,} rows with {n_elements} elements, {summary['passes']} passes; "
+            f"wrote {output}.",
+            err=True,
+        )
+
+
+@contextmanager
+def _whole_trainings(kept: str) -> Iterator[None]:
+    """Give up if a training is interrupted, whose weights so far are no model."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "Training was interrupted", ConvergenceWarning)
+        try:
+            yield
+        except (KeyboardInterrupt, ConvergenceWarning):
+            raise KeyboardInterrupt(kept) from None
+
+
+@click.command(short_help="Tell how well models predict new rows of a table.")
+@click.argument("table", metavar="DATA", type=table_type)
+@_training_options
+@click.option("--folds", type=click.IntRange(2), default=5, show_default=True)
+@click.option(
+    "--leave-one-element-out",
+    is_flag=True,
+    help="Hold out all rows of an element at a time, in place of folds.",
+)
+@click.option(
+    "--min-samples",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    help="With --leave-one-element-out: leave elements in fewer rows alone.",
+)
+@click.option("--unit", default="eV/atom", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False),
+    help="File for the predictions, CSV, Parquet or JSON lines by its ending.",
+)
+@click.option(
+    "--report", "page", type=click.Path(dir_okay=False), help="HTML page to write, with pictures."
+)
+@click.option("--jobs", type=int, help="Folds at a time.")
+@set_aside_options
+@json_option
+@one_line_errors
+def evaluate(
+    table: str,
+    formula: str,
+    target: str,
+    input_format: str | None,
+    folds: int,
+    leave_one_element_out: bool,
+    min_samples: int,
+    unit: str,
+    output: str | None,
+    page: str | None,
+    jobs: int | None,
+    on_error: str,
+    rejected: str | None,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Tell how well models trained on DATA predict formulas that they did not see.
+
+    Each row is predicted by a model trained without it, and without other rows of the
+    same composition; or, with --leave-one-element-out, without all rows of an element.
+    """
+    check_outputs(on_error, rejected, output, page)
+    pipeline = _pipeline(verbose=0, **settings)
+    from sklearn.model_selection import GroupKFold
+
+    from sklearn_elmodes import LeaveOneElementOut
+    from sklearn_elmodes.cli.rows import composition_numbers, read_labelled
+    from sklearn_elmodes.cli.tables import write_table
+    from sklearn_elmodes.model_selection import predict_held_out
+
+    rows = read_labelled(
+        _reader(pipeline), table, input_format, formula, target, on_error, rejected
+    )
+    X, y = rows["formula"].to_numpy(), rows["true"].to_numpy()
+    groups = composition_numbers(X)
+    if leave_one_element_out:
+        cv: Any = LeaveOneElementOut(min_samples=min_samples)
+        scheme = "leave-one-element-out"
+    else:
+        if groups.max() + 1 < folds:
+            raise ValueError(
+                f"{folds} folds need as many compositions; there are {groups.max() + 1}."
+            )
+        cv = GroupKFold(folds, shuffle=True, random_state=settings["seed"])
+        scheme = f"{folds}-fold cross-validation"
+    with _whole_trainings("Nothing was written."):
+        found = predict_held_out(
+            pipeline, X, y, cv=cv, groups=groups, n_jobs=jobs, verbose=int(sys.stderr.isatty())
+        )
+    found.insert(1, "formula", X[found["row"]])
+    found["row"] = rows["row"].to_numpy()[found["row"]]
+    if output is not None:
+        write_table(found, output)
+    if page is not None:
+        from sklearn_elmodes.report import write_report
+
+        with _whole_trainings("The report was not written."):
+            pipeline.fit(X, y)
+        write_report(
+            page,
+            pipeline,
+            predictions=found,
+            scheme=scheme,
+            target=target,
+            unit=unit,
+            command=shell_command(),
+            source=table,
+        )
+    summary = _summarise(found, scheme, unit)
+    if as_json:
+        echo_json(summary)
+    else:
+        _echo_summary(summary, found)
+
+
+def _summarise(found: Any, scheme: str, unit: str) -> dict[str, Any]:
+    """Reduce predictions to scores, over all rows and over folds or elements."""
+    import numpy as np
+    from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+
+    true, predicted = found["true"], found["predicted"]
+    error = (predicted - true).abs()
+    by = "held_out" if "held_out" in found else "fold"
+    parts = error.groupby(found[by], sort=False).agg(["mean", "size"])
+    summary: dict[str, Any] = {
+        "scheme": scheme,
+        "unit": unit,
+        "rows": int(found["row"].nunique()),
+        "mae": mean_absolute_error(true, predicted),
+        "mae_mean_of_parts": float(parts["mean"].mean()),
+        "mae_std_of_parts": float(parts["mean"].std()) if len(parts) > 1 else None,
+        "rmse": root_mean_squared_error(true, predicted),
+        "r2": float(r2_score(true, predicted)) if len(true) > 1 else None,
+        "mae_of_the_mean": float(np.abs(true - true.mean()).mean()),
+        f"mae_by_{by}": {str(name): float(mae) for name, mae in parts["mean"].items()},
+    }
+    if "spread" in found:
+        summary["share_within_one_spread"] = float((error <= found["spread"]).mean())
+    return summary
+
+
+def _echo_summary(summary: dict[str, Any], found: Any) -> None:
+    """Write scores and the worst rows in words."""
+    unit, spread = summary["unit"], summary["mae_std_of_parts"]
+    by_element = "mae_by_held_out" in summary
+    click.echo(f"{summary['scheme']} on {summary['rows']:,} rows")
+    parts = "elements" if by_element else "folds"
+    around = "" if spread is None else f" (± {spread:.3g} over {parts})"
+    if by_element:
+        click.echo(f"MAE   {summary['mae']:.4g} {unit} over all rows")
+        click.echo(f"MAE   {summary['mae_mean_of_parts']:.4g} {unit}, mean of elements{around}")
+    else:
+        click.echo(f"MAE   {summary['mae']:.4g} {unit}{around}")
+    click.echo(f"RMSE  {summary['rmse']:.4g} {unit}")
+    if summary["r2"] is not None:
+        click.echo(f"R²    {summary['r2']:.3f}")
+    click.echo(f"      {summary['mae_of_the_mean']:.4g} {unit} is the MAE of their mean")
+    if by_element:
+        hardest = sorted(summary["mae_by_held_out"].items(), key=lambda pair: -pair[1])[:8]
+        click.echo("Hardest: " + ", ".join(f"{name} {mae:.3g}" for name, mae in hardest))
+    error = (found["predicted"] - found["true"]).abs()
+    click.echo("Worst rows:")
+    for index in error.nlargest(5).index:
+        row = found.loc[index]
+        click.echo(
+            f"  row {row['row']}, {row['formula']}: {row['true']:.3f}, predicted "
+            f"{row['predicted']:.3f}"
+        )

@@ -1,0 +1,115 @@
+"""Tables go through the commands as they came, in each format."""
+
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from test_cli import MODEL
+
+from sklearn_elmodes import load_model
+from sklearn_elmodes.cli import main
+
+FORMULAS = ["K2NaAlF6", "Cs2NaBiCl6"]
+
+
+def predict(*arguments, **settings):
+    return CliRunner().invoke(main, ["predict", MODEL, *map(str, arguments)], **settings)
+
+
+@pytest.fixture(scope="module")
+def energies():
+    return load_model(MODEL).predict(FORMULAS)
+
+
+def test_parquet_keeps_types_and_gaps(tmp_path, energies):
+    table = pd.DataFrame(
+        {
+            "formula": FORMULAS,
+            "count": pd.array([1, None], dtype="Int64"),
+            "when": pd.to_datetime(["2026-01-01", "2026-01-02"]),
+            "note": ["NA", None],
+        }
+    )
+    table.to_parquet(tmp_path / "in.parquet")
+    result = predict("-i", tmp_path / "in.parquet", "-o", tmp_path / "out.parquet")
+    assert result.exit_code == 0, result.output
+    found = pd.read_parquet(tmp_path / "out.parquet", dtype_backend="pyarrow")
+    before = pd.read_parquet(tmp_path / "in.parquet", dtype_backend="pyarrow")
+    pd.testing.assert_frame_equal(found[table.columns], before)
+    np.testing.assert_allclose(found["predicted"].astype(float), energies)
+    lines = predict("-i", tmp_path / "in.parquet", "--json").stdout.splitlines()
+    first, second = map(json.loads, lines)
+    assert (first["count"], second["count"], second["note"]) == (1, None, None)
+    text = predict("-i", tmp_path / "in.parquet").stdout
+    assert pd.read_csv(io.StringIO(text), keep_default_na=False)["note"].tolist() == ["NA", ""]
+
+
+def test_lines_of_json_keep_what_they_hold(tmp_path, energies):
+    records = [
+        {"formula": FORMULAS[0], "id": "007", "tags": ["a", {"b": 1}], "note": None},
+        {"formula": FORMULAS[1], "id": 8, "é": 1.5},
+    ]
+    text = "".join(json.dumps(record) + "\n" for record in records)
+    (tmp_path / "in.jsonl").write_text(text + "\n")
+    for arguments in (
+        ["-i", tmp_path / "in.jsonl", "--json"],
+        ["-i", tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl"],
+        ["-i", "-", "--input-format", "jsonl", "--json"],
+    ):
+        result = predict(*arguments, input=text)
+        assert result.exit_code == 0, result.output
+        written = result.stdout or (tmp_path / "out.jsonl").read_text()
+        found = [json.loads(line) for line in written.splitlines()]
+        for record, row, energy in zip(records, found, energies, strict=True):
+            assert row.pop("predicted") == pytest.approx(energy, rel=1e-5)
+            assert row.pop("spread") > 0
+            assert row == record
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", '{"formula": "NaCl"}\n[1]\n', "row 1 is no JSON object"),
+        ("a.jsonl", '{"formula": "NaCl", "formula": "KCl"}\n', "it has a key twice"),
+        ("a.jsonl", '{"formula": "NaCl", "x": NaN}\n', "NaN is no JSON"),
+        ("a.jsonl", "[" * 100_000, "row 0 is no JSON object"),
+        ("a.jsonl", b"\xff\n", "cannot be read as JSONL in UTF-8"),
+        ("a.jsonl", '{"formula": 5}\n', "Row 0: Cannot read 5 as a composition"),
+        ("a.jsonl", '{"other": 5}\n', "has no column 'formula', but other"),
+        ("a.parquet", b"PAR1 and nothing more", "cannot be read as Parquet"),
+        ("a.parquet", b"", "is empty"),
+    ],
+)
+def test_damaged_tables_are_refused(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    result = predict("-i", tmp_path / name)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_rows_set_aside_can_be_mended_and_read_again(tmp_path):
+    (tmp_path / "in.csv").write_text('formula,note\nK2NaAlF6,a\nNaCl,"b, c"\n')
+    paths = ["-i", tmp_path / "in.csv", "-o", tmp_path / "out.jsonl"]
+    result = predict(*paths, "--on-error", "skip", "--rejected", tmp_path / "bad.jsonl")
+    assert result.exit_code == 0, result.output
+    (bad,) = map(json.loads, (tmp_path / "bad.jsonl").read_text().splitlines())
+    assert bad.pop("reason").startswith("Na1 Cl1 does not fit the prototype")
+    assert bad == {"row": 1, "formula": "NaCl", "note": "b, c"}
+    (tmp_path / "in.csv").write_text("formula,reason\nNaCl,a\n")
+    result = predict(*paths, "--on-error", "skip")
+    assert result.exit_code == 1
+    assert "The table has a column 'reason'" in result.stderr
+
+
+def test_many_rows_are_predicted_in_parts(monkeypatch):
+    from sklearn_elmodes.cli import rows
+
+    whole = predict(*FORMULAS * 3).stdout
+    monkeypatch.setattr(rows, "_CHUNK_ROWS", 4)
+    assert predict(*FORMULAS * 3).stdout == whole
+    result = predict(*FORMULAS * 3, "NaCl")
+    assert "Row 6: Na1 Cl1" in result.stderr
