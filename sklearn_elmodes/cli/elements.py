@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def modes(
     """Show the modes of SYMBOLS, or of all elements, and the elements most like each.
 
     The modes that ship are shown unless a number, a table of your own or a seed asks for
-    others, which takes about half a minute.
+    others, which takes some ten seconds.
     """
     check_outputs("skip", None, output, picture)
     import pandas as pd
@@ -64,11 +65,14 @@ def modes(
 
     named = properties in ("extended", "herr2019")
     table = property_table(properties) if named else _read_properties(properties)
+    ship = named and seed is None and n_components in (None, DEFAULT_N_COMPONENTS)
     n_components = n_components or DEFAULT_N_COMPONENTS
     transformer = ElementalModeTransformer(
         n_components,
         properties=properties if named else table,
-        autoencoder=None if seed is None else ElementAutoencoder(n_components, random_state=seed),
+        autoencoder=None
+        if ship
+        else ElementAutoencoder(random_state=seed or 0, verbose=int(sys.stderr.isatty())),
     )
     transformer.fit([table.index[0]])  # any element with modes will do
     found = transformer.modes_
