@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.dummy import DummyRegressor
 from sklearn.metrics import PredictionErrorDisplay, mean_absolute_error
 from sklearn.model_selection import KFold
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from tqdm import tqdm
 
 from sklearn_elmodes.autoencoder import ElementAutoencoder
 from sklearn_elmodes.datasets import load_expt_formation_enthalpies
@@ -29,6 +27,7 @@ from sklearn_elmodes.inspection import (
     reconstruction_r2,
     share_of_neighbours,
 )
+from sklearn_elmodes.model_selection import predict_held_out
 from sklearn_elmodes.persistence import load_pretrained
 from sklearn_elmodes.pipelines import make_formation_energy_pipeline
 from sklearn_elmodes.transformer import DEFAULT_N_COMPONENTS, learn_modes
@@ -98,10 +97,14 @@ def _measured_enthalpies(output: Path, folds: int, quick: bool, say: Callable[[s
             pretrained="oqmd", **{"n_estimators": 4, **settings}
         ),
     }
-    predictions = _cross_validate(models, X, y, KFold(folds, shuffle=True, random_state=0))
-    for name, (energy, _) in predictions.items():
-        say(f"   {name:<34} mean absolute error {mean_absolute_error(y, energy):.4f} eV/atom")
-    energy, spread = predictions["the same, from a general model"]
+    cv = KFold(folds, shuffle=True, random_state=0)
+    found = pd.DataFrame()
+    for name, model in models.items():
+        found = predict_held_out(model, X, y, cv=cv, verbose=int(sys.stderr.isatty()))
+        error = mean_absolute_error(found["true"], found["predicted"])
+        say(f"   {name:<34} mean absolute error {error:.4f} eV/atom")
+    found = found.sort_values("row")  # of the last model
+    energy, spread = found["predicted"].to_numpy(), found["spread"].to_numpy()
     pd.DataFrame(
         {
             "formula": X,
@@ -125,26 +128,6 @@ def _measured_enthalpies(output: Path, folds: int, quick: bool, say: Callable[[s
     worst = int(np.argmax(surprise))
     say(f"   Worth a second look: {X[worst]}, measured {y[worst]:.2f}, predicted")
     say(f"   {energy[worst]:.2f} ± {spread[worst]:.2f} eV/atom.")
-
-
-def _cross_validate(
-    models: dict[str, Any], X: NDArray[Any], y: NDArray[np.float64], folds: KFold
-) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Predict every row by models that did not see it: mean and, if any, spread."""
-    predictions = {name: (np.empty(len(y)), np.zeros(len(y))) for name in models}
-    with tqdm(
-        total=folds.get_n_splits() * len(models), desc="Training", unit="fit", disable=None
-    ) as bar:
-        for train, test in folds.split(X):
-            for name, model in models.items():
-                energy, spread = predictions[name]
-                model.fit(X[train], y[train])
-                if isinstance(model, Pipeline):
-                    energy[test], spread[test] = model.predict(X[test], return_std=True)
-                else:
-                    energy[test] = model.predict(X[test])
-                bar.update()
-    return predictions
 
 
 def _elpasolites(say: Callable[[str], Any]) -> None:

@@ -2,12 +2,17 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from sklearn_elmodes import load_pretrained, persistence
+from sklearn_elmodes.cli import main
+from sklearn_elmodes.datasets import load_expt_formation_enthalpies
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -169,3 +174,25 @@ def test_commands_in_the_readme_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"^make (\w+)", README, flags=re.MULTILINE):
         assert f"\n{target}:" in makefile
+
+
+def test_commands_for_the_shell_run(tmp_path, monkeypatch):
+    X, y = load_expt_formation_enthalpies(return_X_y=True)
+    monkeypatch.chdir(tmp_path)
+    table = pd.DataFrame({"formula": X[::30], "energy": y[::30]})
+    table.to_csv("energies.csv", index=False)
+    pd.DataFrame({"formula": ["NaCl", "Xx", "CaTiO3"]}).to_csv("candidates.csv", index=False)
+    block = next(b for b in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) if "evaluate" in b)
+    for line in block.splitlines():
+        name, *arguments = shlex.split(line)
+        assert name == "elmodes"
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 0, (line, result.output)
+    assert pd.read_csv("predicted.csv", keep_default_na=False)["formula"].tolist() == [
+        "NaCl",
+        "CaTiO3",
+    ]
+    assert pd.read_csv("rejected.csv", keep_default_na=False)["row"].tolist() == [1]
+    assert len(pd.read_csv("best.csv", keep_default_na=False)) == 20
+    for page in ("report.html", "mine.html"):
+        assert "<html" in Path(page).read_text(encoding="utf-8")
