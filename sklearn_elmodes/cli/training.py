@@ -300,8 +300,8 @@ def evaluate(
             scheme=scheme,
             target=target,
             unit=unit,
+            title=f"Models trained on {Path(table).name if table != '-' else 'standard input'}",
             command=shell_command(),
-            source=table,
         )
     summary = _summarise(found, scheme, unit)
     if as_json:
