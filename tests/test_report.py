@@ -34,7 +34,8 @@ BROWSER = Path("/usr/bin/chromium")
 DRIVER = Path("/usr/bin/chromedriver")
 SALTS = ["NaCl", "KBr", "LiF", "KCl", "NaF", "LiBr"]
 HOSTILE = (
-    "</script><script>window.injected = 1</script><img src=x onerror='injected = 2'>\"${1}%{x}"
+    "</script><script>window.injected = 1</script><img src=x onerror='injected = 2'>"
+    "<b><a href='https://example.invalid'>\"${1}%{x}</a></b>"
 )
 
 
@@ -486,7 +487,7 @@ def test_hover_shows_values(page, report, oqmd, measured):
     assert f"mode 12: {oqmd[0].modes_.loc['H', 'mode12']:.2f}" in text
 
 
-def wait(condition, seconds=10):
+def wait(condition, seconds=30):
     """Return the first value that is true."""
     end = time.monotonic() + seconds
     while not (value := condition()):
@@ -676,4 +677,4 @@ def test_hostile_texts_in_the_browser(page, tmp_path, salt_model):
     assert page.text("#reproduce pre") == HOSTILE
     title = page.run("return document.querySelector('#parity .xtitle').textContent")
     assert title == f"predicted {HOSTILE} ({HOSTILE})"
-    assert page.run("return document.querySelectorAll('img, .chart a[href]').length") == 0
+    assert page.run("return document.querySelectorAll('img, .chart a').length") == 0
