@@ -303,10 +303,10 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
 
     def _set_modes(self) -> None:
         self.autoencoder_ = None
-        named = isinstance(self.properties, str)
-        if named and self.autoencoder is None and self.n_components == DEFAULT_N_COMPONENTS:
+        if ships_modes(self.n_components, self.properties, self.autoencoder):
             modes = shipped_modes(self.properties)
         else:
+            named = isinstance(self.properties, str)
             table = property_table(self.properties) if named else self.properties
             modes, self.autoencoder_ = learn_modes(table, self.n_components, self.autoencoder)
         self._set_mode_table(modes.index.tolist(), modes.to_numpy())
@@ -554,6 +554,12 @@ def learn_modes(
     autoencoder.set_params(n_components=n_components)
     modes = autoencoder.set_output(transform="default").fit_transform(table)
     return pd.DataFrame(modes, index=table.index, columns=mode_names(n_components)), autoencoder
+
+
+def ships_modes(n_components: int, properties: Any, autoencoder: Any) -> bool:
+    """Whether modes of these settings ship, so that none need be learnt."""
+    named = isinstance(properties, str)
+    return named and autoencoder is None and n_components == DEFAULT_N_COMPONENTS
 
 
 def shipped_modes(properties: str) -> pd.DataFrame:
