@@ -5,7 +5,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 # Two cores are what everything is measured on; more threads slow small networks down.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test test-oldest test-newest fuzz lint format clean
+.PHONY: demo test test-oldest test-newest fuzz docs lint format clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/elmodes demo --output elmodes-demo
@@ -31,6 +31,11 @@ fuzz: $(VENV)/test.stamp
 			-artifact_prefix=.fuzz/$$target- || exit 1; \
 	done
 
+# Runs the examples, which takes some minutes the first time.
+docs: $(VENV)/docs.stamp
+	$(BIN)/python -m sphinx -W --keep-going -n docs docs/_build/html
+	@echo "Open docs/_build/html/index.html"
+
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -41,7 +46,8 @@ format: $(VENV)/test.stamp
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .venv-oldest .venv-newest .fuzz elmodes-demo build *.egg-info
+	rm -rf $(VENV) .venv-oldest .venv-newest .fuzz elmodes-demo build *.egg-info \
+		docs/_build docs/api docs/auto_examples
 
 # A stamp is written when its step is complete, so that a broken one is repeated.
 $(VENV)/venv.stamp:
@@ -55,5 +61,9 @@ $(VENV)/demo.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/demo.stamp
-	$(INSTALL) --editable '.[plots,tests,dev]'
+	$(INSTALL) --editable '.[plots,tests,dev,docs]'
+	touch $@
+
+$(VENV)/docs.stamp: $(VENV)/demo.stamp
+	$(INSTALL) --editable '.[plots,docs]'
 	touch $@
