@@ -62,13 +62,13 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
     ----------
     n_features_in_ : int
         Number of properties.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the properties, if X had any.
     loss_curve_ : list of float
         Mean squared error over the known, standardised properties.
     n_iter_ : int
         Number of steps taken.
-    mean_, scale_ : ndarray of shape (n_features_in_,)
+    mean_, scale_ : ndarray of shape (`n_features_in_`,)
         Centre and standard deviation of each property.
     encoder_, decoder_ : list of (weights, bias)
         The layers, weights of shape (n_in, n_out).

@@ -67,7 +67,7 @@ class Candidates(_Sized):
     """A space of candidates that behaves like a sequence, and is none.
 
     ``len(space)`` counts, ``space[i]`` is one candidate, ``space[start:stop]``
-    an array of them in the form that :class:`ElementalModeTransformer` takes,
+    an array of them in the form that :class:`~sklearn_elmodes.ElementalModeTransformer` takes,
     and ``space.shard(i, n)`` the i-th of n parts. Candidates are worked out from
     their position when they are asked for.
 
@@ -195,7 +195,7 @@ class CandidatesShard(_Sized):
 class SiteCandidates(Candidates):
     """All ways to put elements on the sites of a structure.
 
-    :meth:`Prototype.candidates` makes these.
+    :meth:`~sklearn_elmodes.Prototype.candidates` makes these.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ class SiteCandidates(Candidates):
     exclude : ndarray of shape (n_excluded, n_sites) or None
         Atomic numbers of crystals to leave out.
     oxidation_states, constraints
-        As in :meth:`Prototype.candidates`.
+        As in :meth:`~sklearn_elmodes.Prototype.candidates`.
     """
 
     def __init__(
@@ -358,7 +358,7 @@ class FormulaCandidates(Candidates):
 
     See Also
     --------
-    Prototype.candidates : Crystals of one structure.
+    sklearn_elmodes.Prototype.candidates : Crystals of one structure.
 
     Examples
     --------

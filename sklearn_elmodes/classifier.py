@@ -41,7 +41,7 @@ n_iter_no_change, tol, device, random_state, verbose
         The trained net; its module holds all members.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if X had any.
     n_iter_ : int
         Passes over the data.

@@ -539,7 +539,7 @@ def element_fractions(X: Any, dtype: str = "float32") -> NDArray[Any]:
     X : sequence of shape (n_samples,) or (n_samples, 1)
         As for :func:`parse_formulas`.
     dtype : {"float32", "float64"}, default="float32"
-        Type of the output, as of :class:`ElementalModeTransformer`.
+        Type of the output, as of :class:`~sklearn_elmodes.ElementalModeTransformer`.
 
     Returns
     -------

@@ -126,7 +126,7 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
         The trained net; its module holds all members.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if X had any.
     n_iter_ : int
         Passes over the data.
@@ -140,7 +140,7 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
         What the target was centred and divided by.
     spread_floor_, spread_scale_ : float
         The spread s over the members is reported as
-        sqrt(spread_floor_² + (spread_scale_ · s)²), with the floor in units of y;
+        sqrt(`spread_floor_`² + (`spread_scale_` · s)²), with the floor in units of y;
         0 and 1 without calibration.
 
     Notes

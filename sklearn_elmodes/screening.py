@@ -103,7 +103,7 @@ def screen(
         Candidates that are predicted together, and stand in one file.
     n_jobs : int, default=None
         Number of processes; None means 1, or what a
-        :class:`joblib.parallel_config` says. One process already uses all cores.
+        ``joblib.parallel_config`` says. One process already uses all cores.
     verbose : int, default=0
         Show a progress bar if positive.
 

@@ -59,7 +59,7 @@ def alchemical_path(
     x : ndarray of shape (n_points,)
         How far along each crystal lies, from 0 to 1.
     crystals : ndarray of shape (n_points, n_sites)
-        Species per site, for :class:`ElementalModeTransformer` with a prototype.
+        Species per site, for :class:`~sklearn_elmodes.ElementalModeTransformer` with a prototype.
 
     Raises
     ------

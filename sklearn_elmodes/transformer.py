@@ -88,7 +88,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
     prototype_ : Prototype or None
     n_features_in_ : int
         Number of columns of the X seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if X was a frame.
 
     See Also

@@ -39,6 +39,18 @@ def test_there_is_code_to_run():
     assert any("GridSearchCV" in block for block in README_BLOCKS)
 
 
+def test_figures_in_the_docs_and_examples_are_those_of_the_readme():
+    figure = re.compile(r"\b0\.[0-9]{3,4}\b|\b[0-9]{2}(?:\.[0-9])?%")
+    texts = [(ROOT / "docs" / "what_modes_are.md").read_text(encoding="utf-8")]
+    for path in (ROOT / "examples").glob("*.py"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        texts.append("\n".join(line for line in lines if line.startswith("# ")))
+    found = [number for text in texts for number in figure.findall(text.replace(" %", "%"))]
+    assert len(found) > 20
+    known = README.replace(" %", "%")
+    assert [number for number in found if number not in known] == []
+
+
 def result(name):
     path = ROOT / "benchmarks" / "results" / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8"))["results"]

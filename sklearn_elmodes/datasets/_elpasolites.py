@@ -42,17 +42,17 @@ def fetch_elpasolites(
     elements, by Faber, Lindmaa, von Lilienfeld and Armiento [1]_, in the file
     of Herr et al. The file (254 kB) is downloaded once and verified.
 
-    =============   ===================
-    Samples total                10,590
-    Sites                             4
-    Target         eV/atom, -3.1 to 5.0
-    =============   ===================
+    =============   ====================
+    Samples total                 10,590
+    Sites                              4
+    Target          eV/atom, -3.1 to 5.0
+    =============   ====================
 
     Parameters
     ----------
     data_home : str or path-like, default=None
         Folder for downloads; None takes scikit-learn's, see
-        :func:`sklearn.datasets.get_data_home`.
+        ``sklearn.datasets.get_data_home``.
     download_if_missing : bool, default=True
         If False, raise an OSError when the file is not there.
     return_X_y : bool, default=False

@@ -48,7 +48,7 @@ class PeriodicTableDisplay:
     def from_estimator(
         cls, estimator: Any, *, mode: int = 1, ax: Any = None
     ) -> PeriodicTableDisplay:
-        """Draw one mode of a fitted :class:`ElementalModeTransformer`.
+        """Draw one mode of a fitted :class:`~sklearn_elmodes.ElementalModeTransformer`.
 
         Parameters
         ----------
@@ -188,7 +188,7 @@ class ModeMapDisplay:
         colour_by: str = "block",
         ax: Any = None,
     ) -> ModeMapDisplay:
-        """Draw the modes of a fitted :class:`ElementalModeTransformer`.
+        """Draw the modes of a fitted :class:`~sklearn_elmodes.ElementalModeTransformer`.
 
         Parameters
         ----------
