@@ -24,6 +24,7 @@ templates_path = ["_templates"]
 exclude_patterns = ["_build"]
 
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 
 sphinx_gallery_conf = {

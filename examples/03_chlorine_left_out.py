@@ -18,7 +18,7 @@ from sklearn_elmodes.datasets import fetch_elpasolites
 X, y = fetch_elpasolites(return_X_y=True)
 rows = np.random.RandomState(0).choice(len(y), 2000, replace=False)
 X, y = X[rows], y[rows]
-((train, test),) = LeaveOneElementOut(elements=["Cl"]).split(X)
+train, test = next(LeaveOneElementOut(elements=["Cl"]).split(X))
 print(f"{len(train)} crystals without chlorine, {len(test)} with it")
 
 # %%
@@ -42,7 +42,7 @@ from sklearn_elmodes.inspection import HeldOutElementsDisplay, ParityDisplay
 model = make_formation_energy_pipeline("ABC2D6", n_estimators=2, max_iter=30, random_state=0)
 model.fit(X[train], y[train])
 display = ParityDisplay.from_estimator(model, X[test], y[test])
-display.ax_.set_title("Chlorides, by a model that never saw chlorine")
+display.ax_.set_title("Crystals with chlorine, by a model that never saw chlorine")
 plt.show()
 
 # %%

@@ -47,11 +47,30 @@ with pd.option_context("display.max_colwidth", None):
     print(rejected["reason"].to_string())
 
 # %%
-# Train on the rows that have a formula and a target.
+# Train on rows that have a formula and a target, and keep a fifth of them to test.
+
+from sklearn.model_selection import train_test_split
 
 usable = table.iloc[valid].dropna(subset="enthalpy")
-print(f"{len(usable)} of {len(table)} rows")
-model.fit(usable["formula"], usable["enthalpy"])
+train, test = train_test_split(usable, test_size=0.2, random_state=0)
+model.fit(train["formula"], train["enthalpy"])
+print(f"{len(usable)} of {len(table)} rows, {len(train)} of them to train")
+
+# %%
+# Rows far from the diagonal, where the model is sure of itself, are worth a second look: the
+# table may be wrong as well.
+
+import matplotlib.pyplot as plt
+
+from sklearn_elmodes.inspection import ParityDisplay
+
+display = ParityDisplay.from_estimator(model, test["formula"], test["enthalpy"])
+display.ax_.set_title("Rows not trained on")
+plt.show()
+
+off = test.assign(predicted=model.predict(test["formula"]).round(3))
+off = off.assign(difference=(off["predicted"] - off["enthalpy"]).abs())
+print(off.nlargest(4, "difference").round(3).to_string(index=False))
 
 # %%
 # A fitted pipeline goes into one file, without pickle, with a card that says what it is. It

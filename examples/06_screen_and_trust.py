@@ -75,4 +75,4 @@ print(f"{width:.2f} eV/atom wide")
 
 # %%
 # The guarantee ends where the data do. With an element held out, 90 % intervals held only 41 % of
-# the oxides and 74 % of the chlorides (``benchmarks/calibration.py``).
+# the elpasolites with oxygen and 74 % of those with chlorine (``benchmarks/calibration.py``).

@@ -3,7 +3,7 @@ Modes from your own property table
 ==================================
 
 The modes that ship compress 25 properties of free atoms and elements. A frame of other properties
-gives other modes: here how stiff, hard and conductive the solid elements are.
+gives other modes: here how stiff, dense and conductive the solid elements are.
 """
 
 # %%
@@ -56,13 +56,18 @@ for symbol in ("W", "Cu", "K"):
     print(symbol, *nearest_elements(transformer.modes_, symbol)[:5])
 
 # %%
-# Mode by mode in the periodic table, hatched where nothing is known, and two modes as a map.
+# A mode in the periodic table, hatched where nothing is known.
 
 import matplotlib.pyplot as plt
 
 from sklearn_elmodes.inspection import ModeMapDisplay, PeriodicTableDisplay
 
 PeriodicTableDisplay.from_estimator(transformer, mode=1)
+plt.show()
+
+# %%
+# Two modes as a map.
+
 ModeMapDisplay.from_estimator(transformer, pair=(1, 2))
 plt.show()
 
