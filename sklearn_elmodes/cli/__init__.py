@@ -30,7 +30,7 @@ def main() -> None:
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path("elmodes-demo"),
+    default="elmodes-demo",
     show_default=True,
     help="Folder for the tables and pictures.",
 )
