@@ -158,6 +158,11 @@ def test_formulas_of_any_kind_are_the_measured_ones():
         f"and {general['validation within 5 eV/atom']['mae']:.4f} without",
     ):
         assert text in README.replace("\n", " ")
+    oqmd = result("any_formula_oqmd")
+    assert f"{oqmd['formulas predicted per CPU-second']:,.0f} formulas per CPU-second" in README
+    for name, scores in oqmd.items():
+        if isinstance(scores, dict) and "within" not in name:
+            assert f"| {name} | {scores['mae']:.4f} |" in README
     found = result("any_formula_mp")
     parts = [part for key, part in found.items() if key[0].isdigit()]
     assert len(parts) == 6
