@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.model_selection import BaseCrossValidator, check_cv
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, check_consistent_length, column_or_1d
 from tqdm import tqdm
 
 from sklearn_elmodes.elements import SYMBOLS, atomic_number, table_position
@@ -242,6 +242,15 @@ def predict_held_out(
         ``held_out`` (the element), ``true``, ``predicted`` and, if ``predict`` offers
         ``return_std``, ``spread``; one fold after the other.
 
+    Raises
+    ------
+    ValueError
+        If X and y differ in length, or there are no folds.
+
+    Notes
+    -----
+    A ``pretrained`` model that the estimator starts from may have seen what is held out.
+
     Examples
     --------
     >>> from sklearn.dummy import DummyRegressor
@@ -253,13 +262,16 @@ def predict_held_out(
     1    1       Cl   2.0        4.0     0.0
     2    2       Br   4.0        1.5     0.0
     """
-    y = np.asarray(y, dtype=float)
+    y = column_or_1d(y, dtype=float)
+    check_consistent_length(X, y)
     if isinstance(cv, LeaveOneElementOut):
         name, folds = "held_out", list(cv.split_by_element(X))
     else:
         name = "fold"
         splits = check_cv(cv).split(X, y, groups)
         folds = [(number, *split) for number, split in enumerate(splits)]
+    if not folds:
+        raise ValueError(f"cv={cv} makes no folds.")
     found = Parallel(n_jobs=n_jobs, return_as="generator")(
         delayed(_fit_and_predict)(estimator, X, y, train, test) for _, train, test in folds
     )

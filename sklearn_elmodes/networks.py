@@ -501,7 +501,7 @@ def amount_features(
         stand apart.
     """
     fraction = amounts / n_atoms
-    # Below one atom there is nothing to learn the logarithms from: let them go no further.
+    # Below half an atom there is nothing to learn the logarithms from: they stay there.
     amounts, n_atoms = np.clip(amounts, 0.5, None), np.clip(n_atoms, 0.5, None)
     log2_amount, log2_atoms = np.log2(amounts), np.log2(n_atoms)
     columns = [

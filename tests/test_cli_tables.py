@@ -47,6 +47,68 @@ def test_parquet_keeps_types_and_gaps(tmp_path, energies):
     assert pd.read_csv(io.StringIO(text), keep_default_na=False)["note"].tolist() == ["NA", ""]
 
 
+def test_an_index_that_pandas_wrote_is_a_column(tmp_path):
+    table = pd.DataFrame({"formula": FORMULAS}, index=pd.Index(["mp-1", "mp-2"], name="material"))
+    table.to_parquet(tmp_path / "in.parquet")
+    found = pd.read_csv(io.StringIO(predict("-i", tmp_path / "in.parquet").stdout))
+    assert found["material"].tolist() == ["mp-1", "mp-2"]
+
+
+def test_lists_go_through_whole(tmp_path):
+    spectrum = list(np.arange(1500.0))
+    pd.DataFrame({"formula": FORMULAS, "s": [spectrum, None]}).to_parquet(tmp_path / "in.parquet")
+    text = predict("-i", tmp_path / "in.parquet").stdout
+    cells = pd.read_csv(io.StringIO(text), keep_default_na=False)["s"]
+    assert json.loads(cells[0]) == spectrum
+    assert cells[1] == ""
+    first, second = predict("-i", tmp_path / "in.parquet", "--json").stdout.splitlines()
+    assert json.loads(first)["s"] == spectrum
+    assert json.loads(second)["s"] is None
+    (tmp_path / "in.jsonl").write_text('{"formula": "K2NaAlF6", "tags": {"a": [true, null]}}\n')
+    text = predict("-i", tmp_path / "in.jsonl").stdout
+    assert json.loads(pd.read_csv(io.StringIO(text))["tags"][0]) == {"a": [True, None]}
+
+
+def test_columns_that_parquet_cannot_hold_are_an_error(tmp_path):
+    (tmp_path / "in.jsonl").write_text(
+        '{"formula": "K2NaAlF6", "id": "007"}\n{"formula": "Cs2NaBiCl6", "id": 8}\n'
+    )
+    result = predict("-i", tmp_path / "in.jsonl", "-o", tmp_path / "out.parquet")
+    assert result.exit_code == 1
+    assert "cannot be written as Parquet" in result.stderr
+    assert "column id" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_carriage_return_breaks_no_row():
+    result = predict("-i", "-", input=b'formula,note\nK2NaAlF6,"a\rb"\n')
+    found = pd.read_csv(io.BytesIO(result.stdout_bytes))
+    assert found["note"].tolist() == ["a\rb"]
+
+
+def test_what_spreadsheets_leave_is_read():
+    text = "formula,cif\nK2NaAlF6," + "x" * 200_000 + "\n\n\n"
+    result = predict("-i", "-", input=text)
+    assert result.exit_code == 0, result.output
+    assert len(result.stdout.splitlines()) == 2
+
+
+def test_nothing_that_is_read_is_written_over(tmp_path):
+    (tmp_path / "in.csv").write_text("formula\nK2NaAlF6\n")
+    paths = ["-i", tmp_path / "in.csv"]
+    for arguments in (
+        [*paths, "-o", tmp_path / "in.csv"],
+        [*paths, "--on-error", "skip", "--rejected", tmp_path / ".." / tmp_path.name / "in.csv"],
+        ["K2NaAlF6", "-o", MODEL],
+    ):
+        result = predict(*arguments)
+        assert result.exit_code == 2
+        assert "is read; write to another file" in result.stderr
+    assert (tmp_path / "in.csv").read_text() == "formula\nK2NaAlF6\n"
+    result = predict(*paths, "--on-error", "skip", "--rejected", "-")
+    assert result.exit_code == 2
+
+
 def test_lines_of_json_keep_what_they_hold(tmp_path, energies):
     records = [
         {"formula": FORMULAS[0], "id": "007", "tags": ["a", {"b": 1}], "note": None},

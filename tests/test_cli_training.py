@@ -13,8 +13,14 @@ import pytest
 from click.testing import CliRunner
 from test_cli import MODEL
 
-from sklearn_elmodes import LeaveOneElementOut, load_model, make_formation_energy_pipeline
+from sklearn_elmodes import (
+    LeaveOneElementOut,
+    load_model,
+    make_formation_energy_pipeline,
+    save_model,
+)
 from sklearn_elmodes.cli import main
+from sklearn_elmodes.cli.rows import composition_numbers
 from sklearn_elmodes.datasets import load_expt_formation_enthalpies
 from sklearn_elmodes.elements import property_table
 from sklearn_elmodes.model_selection import predict_held_out
@@ -154,6 +160,49 @@ def test_evaluate_predicts_every_row_by_models_without_its_composition(tmp_path)
     assert text.startswith("3-fold cross-validation on 8 rows\nMAE ")
 
 
+def test_one_composition_has_one_number_however_it_is_written():
+    formulas = ["Fe0.95O", "Fe19O20", "Fe2.85O3", "Al0.99Mg0.01", "Al99Mg", "FeO", "Fe2O2"]
+    formulas += ["La0.67Sr0.33MnO3", "La67Sr33Mn100O300"]
+    assert composition_numbers(formulas).tolist() == [0, 0, 0, 1, 1, 2, 2, 3, 3]
+
+
+@pytest.mark.filterwarnings("ignore:The pretrained model errs so much")
+def test_true_values_are_written_as_they_came(tmp_path):
+    totals = [-34567.8912, -34000.125, -33999.5, 1e-7]
+    lines = [
+        {"formula": formula, "e": e}
+        for formula, e in zip([{"Na": 1, "Cl": 1}, "KBr", "LiF", "KF"], totals, strict=True)
+    ]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    command = ["evaluate", tmp_path / "t.jsonl", "--target", "e", "--max-iter", 1, "--folds", 2]
+    command += ["--pretrained", "oqmd", "-o", tmp_path / "p.csv", "--report", tmp_path / "r.html"]
+    result = run(*command)
+    assert result.exit_code == 0, result.output
+    found = pd.read_csv(tmp_path / "p.csv").sort_values("row")
+    assert found["true"].tolist() == totals
+    assert found["formula"][found["row"] == 0].tolist() == ["Na1Cl1"]
+    assert "from oqmd, which may have seen what is held out" in result.stdout
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "Trained on 4 rows of t.jsonl" in page
+
+
+@pytest.mark.filterwarnings("ignore:The pretrained model errs so much")
+def test_fine_tuning_takes_the_modes_and_layers_of_its_start(tmp_path):
+    start = make_formation_energy_pipeline(
+        encoder_layer_sizes=(4, 4), hidden_layer_sizes=(8, 8), n_estimators=1, max_iter=1
+    ).set_params(elementalmodetransformer__properties="herr2019")
+    start.fit(["NaCl", "KBr", "LiF"], [-2.1, -2.0, -3.1])
+    save_model(start, tmp_path / "start.safetensors")
+    (tmp_path / "t.csv").write_text("formula,e\nNaCl,-2.1\nKF,-2.9\n")
+    command = ["train", tmp_path / "t.csv", "--target", "e", "--max-iter", 1]
+    command += ["--pretrained", tmp_path / "start.safetensors", "-o", tmp_path / "m.safetensors"]
+    result = run(*command)
+    assert result.exit_code == 0, result.output
+    tuned = load_model(tmp_path / "m.safetensors")
+    assert tuned[0].properties == "herr2019"
+    assert tuned[-1].hidden_layer_sizes == (8, 8)
+
+
 def test_evaluate_holds_elements_out(tmp_path):
     (tmp_path / "t.csv").write_text("formula,e\nNaCl,-2\nKCl,-2.1\nKF,-3\nNaF,-2.9\nLiF,-3.1\n")
     command = ["evaluate", tmp_path / "t.csv", "--target", "e", "--max-iter", 1]
@@ -182,6 +231,10 @@ def test_held_out_predictions_are_in_the_order_of_the_folds():
     found = predict_held_out(single, X, y, cv=LeaveOneElementOut(elements=["Na"]))
     assert found.columns.tolist() == ["row", "held_out", "true", "predicted"]
     assert found["row"].tolist() == [0, 3]
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        predict_held_out(single, X, [*y, 1.0], cv=LeaveOneElementOut())
+    with pytest.raises(ValueError, match="makes no folds"):
+        predict_held_out(single, X, y, cv=[])
 
 
 def test_modes_that_ship(tmp_path):
@@ -213,9 +266,11 @@ def test_modes_of_a_table_of_ones_own(tmp_path):
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion(shell):
-    script = run("completion", shell).stdout
-    assert "_ELMODES_COMPLETE" in script
+def test_completion_scripts(shell):
+    assert "_ELMODES_COMPLETE" in run("completion", shell).stdout
+
+
+def test_completion_offers_the_models_that_ship():
     environment = {"COMP_WORDS": "elmodes predict oq", "COMP_CWORD": "2"}
     code = "from sklearn_elmodes.cli import main; main(prog_name='elmodes')"
     found = subprocess.run(

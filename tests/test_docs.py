@@ -56,6 +56,22 @@ def test_every_public_name_of_the_modules_has_a_page(pages, module):
         assert (pages / "api" / f"{full_name}.{name}.html").exists(), name
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "candidates.FormulaCandidates",
+        "elements.property_table",
+        "formulas.parse_formula",
+        "formulas.RowError",
+        "model_selection.predict_held_out",
+        "report.write_report",
+        "sites.alchemical_path",
+    ],
+)
+def test_names_of_modules_without_a_list_have_a_page(pages, name):
+    assert (pages / "api" / f"sklearn_elmodes.{name}.html").exists()
+
+
 def test_every_example_and_every_page_is_there(pages):
     for path in (ROOT / "examples").glob("*.py"):
         text = (pages / "auto_examples" / f"{path.stem}.html").read_text(encoding="utf-8")

@@ -66,6 +66,21 @@ def test_periodic_table_of_a_mode(transformer):
     )
 
 
+def test_gaps_of_any_kind_are_hatched():
+    for gap in (None, np.nan, pd.NA):
+        display = PeriodicTableDisplay({"H": 1.0, "He": 2, "Li": gap}).plot()
+        assert display.cells_["Li"].get_hatch() == "////"
+        assert display.cells_["He"].get_hatch() is None
+
+
+def test_displays_of_a_pipeline_in_a_part_of_a_figure(transformer):
+    _, part = plt.figure().subfigures(1, 2)
+    display = PeriodicTableDisplay.from_estimator(load_pretrained("oqmd"), ax=part.subplots())
+    assert display.values == transformer.modes_["mode1"].to_dict()
+    with pytest.raises(ValueError, match=r"Ridge\(\) has no modes"):
+        ModeMapDisplay.from_estimator(Ridge().fit([[0.0], [1.0]], [0.0, 1.0]))
+
+
 def test_bad_values(transformer):
     with pytest.raises(ValueError, match="mode=99 must lie between 1 and 12"):
         PeriodicTableDisplay.from_estimator(transformer, mode=99)
@@ -171,8 +186,15 @@ def test_parity_with_spread():
     X = [["Na", "Al", "K", "F"], ["K", "Al", "Na", "F"], ["Cs", "Ga", "Rb", "Cl"]]
     display = ParityDisplay.from_estimator(model, X, [-2.8, -2.9, -2.0])
     energy, spread = model.predict(X, return_std=True)
-    np.testing.assert_allclose(np.sort(display.points_.get_offsets()[:, 0]), np.sort(energy))
-    np.testing.assert_allclose(display.points_.get_array(), np.sort(spread))
+    order = np.argsort(spread)
+    np.testing.assert_allclose(display.points_.get_offsets()[:, 0], energy[order])
+    np.testing.assert_allclose(display.points_.get_array(), spread[order])
+    gap = ParityDisplay.from_predictions(energy, energy, spread, label="band gap (eV)")
+    assert gap.ax_.get_xlabel() == "predicted band gap (eV)"
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        ParityDisplay(energy, energy, [0.1])
+    with pytest.raises(ValueError, match="y_pred contains NaN"):
+        ParityDisplay(energy, [np.nan, 0, 0], spread)
 
 
 FORMULAS = ["NaCl", "KCl", "KBr", "NaBr", "MgO", "CaO", "CaS"]
@@ -195,8 +217,10 @@ def test_held_out_scores_are_those_of_models_without_the_element():
     assert [text.get_text() for text in display.ax_.get_xticklabels()] == list(
         scores.sort_values("mae").index
     )
-    hollow = [bar.get_facecolor()[3] == 0 for bar in display.bars_]
-    assert hollow == [not r2 >= 0.95 for r2 in scores.sort_values("mae")["r2"]]
+    opacity = [bar.get_facecolor()[3] for bar in display.bars_]
+    assert opacity == [
+        0.3 if np.isnan(r2) else float(r2 >= 0.95) for r2 in scores.sort_values("mae")["r2"]
+    ]
     drawn = HeldOutElementsDisplay.from_estimator(
         model, FORMULAS, ENERGIES, cv=LeaveOneElementOut(by="group")
     )

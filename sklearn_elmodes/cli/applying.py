@@ -63,7 +63,7 @@ def predict(
     """
     if bool(formulas) == (table is not None):
         raise click.UsageError("Give either FORMULAS or --input.")
-    check_outputs(on_error, rejected, output)
+    check_outputs(output, inputs=[model, table], on_error=on_error, rejected=rejected)
     import pandas as pd
 
     from sklearn_elmodes.cli.rows import predict_rows, set_aside
@@ -154,12 +154,12 @@ def screen(
     from sklearn_elmodes.candidates import FormulaCandidates
     from sklearn_elmodes.cli.tables import write_table
 
-    check_outputs("skip", None, output)
+    check_outputs(output, inputs=[model])
     if n_elements is not None and not re.fullmatch("[0-9]+(,[0-9]+)*", n_elements):
         raise click.UsageError(f"--n-elements {n_elements}: write numbers with commas: 2,3.")
     pipeline = load(model)
     own = pipeline[0].prototype_
-    if prototype is not None and (own is None or type(own)(prototype) != own):
+    if prototype is not None and (own is None or type(own).of(prototype) != own):
         raise click.UsageError(f"{model} is for {kind_of(pipeline)}, not for {prototype}.")
     states = "common" if charge_balanced else None
     space: Any
@@ -219,7 +219,7 @@ def screen(
 @json_option
 @one_line_errors
 def info(model: str, as_json: bool) -> None:
-    """Tell what MODEL is: its card, its network, the elements that it knows."""
+    """Tell what MODEL is: its card, its network, the elements it has modes of."""
     pipeline = load(model)
     transformer, regressor = pipeline[0], pipeline[-1]
     facts = {
@@ -302,7 +302,7 @@ def report(
     """
     if (table is None) != (target is None):
         raise click.UsageError("--input and --target go together.")
-    check_outputs(on_error, rejected, output)
+    check_outputs(output, inputs=[model, table], on_error=on_error, rejected=rejected)
     from sklearn_elmodes.cli.rows import predict_rows, read_labelled
     from sklearn_elmodes.report import write_report
 

@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 
-class Model(click.ParamType[str]):
+class Model(click.ParamType):  # type: ignore[type-arg]
     """A model file, or the name of a model that ships."""
 
     name = "model"
@@ -72,16 +72,27 @@ def set_aside_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def check_outputs(on_error: str, rejected: str | None, *outputs: str | None) -> None:
-    """Refuse folders that are not there, and two outputs of one name, before any work."""
+def check_outputs(
+    *outputs: str | None,
+    inputs: Sequence[str | None] = (),
+    on_error: str = "skip",
+    rejected: str | None = None,
+) -> None:
+    """Refuse folders that are not there, and files that would be lost, before any work."""
     if rejected is not None and on_error == "raise":
         raise click.UsageError("--rejected needs --on-error skip.")
+    if rejected == "-":
+        raise click.UsageError("Without --rejected FILE such rows go to standard error.")
     paths = [path for path in (rejected, *outputs) if path not in (None, "-")]
     for path in paths:
         if not Path(str(path)).absolute().parent.is_dir():
             raise click.UsageError(f"{path}: there is no such folder.")
     if len({Path(str(path)).resolve() for path in paths}) < len(paths):
         raise click.UsageError("Two of the files to write are the same file.")
+    for path in paths:
+        for read in inputs:
+            if read is not None and Path(read).resolve() == Path(str(path)).resolve():
+                raise click.UsageError(f"{path} is read; write to another file.")
 
 
 def one_line_errors(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -98,6 +109,8 @@ def one_line_errors(function: Callable[..., Any]) -> Callable[..., Any]:
             except KeyboardInterrupt as error:
                 click.echo(f"Interrupted. {error or 'Nothing was written.'}", err=True)
                 raise SystemExit(130) from None
+            except BrokenPipeError:
+                raise  # click ends quietly
             except (OSError, ValueError, ImportError) as error:
                 raise click.ClickException(" ".join(str(error).splitlines())) from error
 

@@ -54,7 +54,7 @@ def modes(
     The modes that ship are shown unless a number, a table of your own or a seed asks for
     others, which takes some ten seconds.
     """
-    check_outputs("skip", None, output, picture)
+    check_outputs(output, picture, inputs=[properties])
     import pandas as pd
 
     from sklearn_elmodes.autoencoder import ElementAutoencoder

@@ -10,8 +10,7 @@ import pandas as pd
 
 from sklearn_elmodes.cli.common import progress
 from sklearn_elmodes.cli.tables import numbers, read_table, take_column, write_table
-from sklearn_elmodes.elements import SYMBOLS
-from sklearn_elmodes.formulas import parse_formulas, reduce_amounts
+from sklearn_elmodes.formulas import element_fractions
 
 _CHUNK_ROWS = 50_000  # a second or so, and many times what one batch of a network takes
 
@@ -86,13 +85,21 @@ def read_labelled(
     good = np.setdiff1d(np.arange(len(frame)), list(reasons))
     if not len(good):
         raise ValueError(f"{path} has no row with a formula and a number.")
-    return pd.DataFrame({"row": good, "formula": formulas[good], "true": values[good]})
+    texts = [_as_text(formula) for formula in formulas[good]]
+    return pd.DataFrame(
+        {"row": good, "formula": np.array(texts, dtype=object), "true": values[good]}
+    )
+
+
+def _as_text(formula: Any) -> str:
+    """Write a formula that a line of JSON gives as ``{symbol: amount}``."""
+    if isinstance(formula, str):
+        return formula
+    return "".join(f"{symbol}{amount:.12g}" for symbol, amount in formula.items() if amount)
 
 
 def composition_numbers(formulas: Any) -> Any:
-    """Give formulas of the same composition the same number."""
-    compositions = parse_formulas(formulas)
-    amounts = np.zeros((len(compositions), len(SYMBOLS) + 1))
-    amounts[compositions.rows, compositions.atomic_numbers] = compositions.amounts
+    """Give formulas of the same composition the same number, however they are written."""
     seen: dict[bytes, int] = {}
-    return np.array([seen.setdefault(row.tobytes(), len(seen)) for row in reduce_amounts(amounts)])
+    fractions = element_fractions(formulas, "float64").round(6)
+    return np.array([seen.setdefault(row.tobytes(), len(seen)) for row in fractions])

@@ -16,7 +16,7 @@ from sklearn_elmodes.elements import shown
 from sklearn_elmodes.files import write_atomically
 
 FORMATS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-_SIGNIFICANT = 6  # more digits than a prediction has
+_SIGNIFICANT = 9  # all digits that a prediction, computed in single precision, has
 _ABSENT = pd.NA  # a key that a line of JSON lacks, and null is there
 
 
@@ -66,7 +66,7 @@ def write_table(frame: pd.DataFrame, path: str, *, as_json: bool = False) -> Non
     Parameters
     ----------
     frame : DataFrame
-        Columns of NumPy's floats are ours and are rounded in text to six digits.
+        Columns of NumPy's floats are ours and are rounded in text to nine digits.
     path : str
         The ending tells the format; ``-`` is standard output, as CSV.
     as_json : bool, default=False
@@ -105,7 +105,8 @@ def numbers(values: Any) -> tuple[Any, dict[int, str]]:
     found, reasons = np.full(len(values), np.nan), {}
     for row, value in enumerate(values):
         try:
-            number = float("" if isinstance(value, str) and "_" in value else value)
+            strange = isinstance(value, bool) or (isinstance(value, str) and "_" in value)
+            number = float("" if strange else value)
         except (TypeError, ValueError, OverflowError):
             reasons[row] = f"The target {shown(value)} is no number; write it as -1.25."
             continue
@@ -117,6 +118,7 @@ def numbers(values: Any) -> tuple[Any, dict[int, str]]:
 
 
 def _read_csv(path: str, text: str) -> pd.DataFrame:
+    csv.field_size_limit(2**31 - 1)  # a cell may hold a whole CIF file
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:
@@ -126,6 +128,8 @@ def _read_csv(path: str, text: str) -> pd.DataFrame:
     header = rows[0]
     if len(set(header)) != len(header):
         raise ValueError(f"{path} has several columns of one name: {', '.join(header)}.")
+    while len(header) > 1 and not rows[-1]:
+        rows.pop()  # blank lines at the end, as spreadsheets leave them
     for number, row in enumerate(rows[1:]):
         if not row:
             row.append("")  # a blank line is a row of one empty cell
@@ -162,60 +166,76 @@ def _read_lines(path: str, text: str) -> pd.DataFrame:
     return pd.DataFrame(columns, dtype=object)
 
 
-def _read_parquet(path: str, content: bytes) -> pd.DataFrame:
+def _pyarrow() -> Any:
     try:
-        import pyarrow as pa
+        import pyarrow
+        import pyarrow.parquet
     except ImportError:
         raise ImportError("Parquet needs pyarrow: pip install 'sklearn-elmodes[screen]'.") from None
+    return pyarrow
+
+
+def _read_parquet(path: str, content: bytes) -> pd.DataFrame:
+    pa = _pyarrow()
     try:
-        return pd.read_parquet(io.BytesIO(content), dtype_backend="pyarrow").reset_index(drop=True)
+        table = pa.parquet.read_table(io.BytesIO(content))
+        # An index that pandas wrote is a column, too.
+        return table.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as Parquet: {error}") from error
 
 
 def _as_parquet(frame: pd.DataFrame) -> bytes:
+    pa = _pyarrow()
     try:
-        return frame.to_parquet(None, index=False)
-    except ImportError:
-        raise ImportError("Parquet needs pyarrow: pip install 'sklearn-elmodes[screen]'.") from None
+        return frame.to_parquet(None, index=False, engine="pyarrow")
+    except (pa.ArrowException, TypeError) as error:
+        raise ValueError(f"The table cannot be written as Parquet: {error}") from error
 
 
-def _ours(frame: pd.DataFrame) -> list[Any]:
-    return [
-        name
-        for name, dtype in frame.dtypes.items()
-        if isinstance(dtype, np.dtype) and dtype.kind == "f"
-    ]
-
-
-def _as_csv(frame: pd.DataFrame) -> str:
-    rounded = {
-        name: [f"{value:.{_SIGNIFICANT}g}" for value in frame[name]] for name in _ours(frame)
-    }
-    return frame.assign(**rounded).to_csv(index=False, lineterminator="\n")
-
-
-def _as_lines(frame: pd.DataFrame) -> str:
-    ours = set(_ours(frame))
+def _columns(frame: pd.DataFrame) -> list[list[Any]]:
+    """Return cells of plain Python: numbers, text, lists, mappings, None, and what is absent."""
     columns = []
     for name, dtype in frame.dtypes.items():
         values = list(frame[name].astype(object))
-        if name in ours:
+        if isinstance(dtype, np.dtype) and dtype.kind == "f":
             values = [float(f"{value:.{_SIGNIFICANT}g}") for value in values]
-        elif dtype.kind != "O" or not isinstance(
-            dtype, np.dtype
-        ):  # of Parquet, which has gaps, but no rows without a column
-            values = [None if pd.isna(value) else value for value in values]
-        columns.append(values)
+        elif dtype != np.dtype(object):  # of Parquet, which has gaps, but no rows without a column
+            values = [None if value is pd.NA or value is pd.NaT else value for value in values]
+        columns.append([v.tolist() if isinstance(v, np.ndarray) else v for v in values])
+    return columns
+
+
+def _as_csv(frame: pd.DataFrame) -> str:
+    columns = [
+        ["" if v is _ABSENT else _as_json(v) if isinstance(v, dict | list) else v for v in values]
+        for values in _columns(frame)
+    ]
+    rows = [list(map(str, frame)), *zip(*columns, strict=True)]
+    # Not every release of Python quotes a lone carriage return, at which readers break the row.
+    broken = any(
+        isinstance(cell, str) and "\r" in cell and "\n" not in cell for row in rows for cell in row
+    )
+    text = io.StringIO(newline="")
+    csv.writer(
+        text, lineterminator="\n", quoting=csv.QUOTE_ALL if broken else csv.QUOTE_MINIMAL
+    ).writerows(rows)
+    return text.getvalue()
+
+
+def _as_lines(frame: pd.DataFrame) -> str:
     names = list(map(str, frame))
     lines = []
-    for row in zip(*columns, strict=True):
+    for row in zip(*_columns(frame), strict=True):
         pairs = zip(names, row, strict=True)
-        record = {name: value for name, value in pairs if value is not _ABSENT}
-        lines.append(json.dumps(record, ensure_ascii=False, allow_nan=False, default=_plain))
+        lines.append(_as_json({name: value for name, value in pairs if value is not _ABSENT}))
     return "".join(f"{line}\n" for line in lines)
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
 
 
 def _plain(value: Any) -> Any:
     """Return what JSON can hold of a value of another format."""
-    return value.item() if isinstance(value, np.generic) else str(value)
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else str(value)

@@ -26,6 +26,17 @@ from sklearn_elmodes.cli.common import (
     table_type,
 )
 
+# What a network that starts from another has of it.
+_LAYERS = (
+    "architecture",
+    "n_sites",
+    "encoder_layer_sizes",
+    "hidden_layer_sizes",
+    "activation",
+    "encoder_activation",
+    "n_estimators",
+)
+
 
 def _training_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add what makes a pipeline, and the table that it learns from."""
@@ -74,29 +85,30 @@ def _pipeline(
     calibrate_spread: bool,
     **chosen: Any,
 ) -> Any:
-    """Build the pipeline; a model to start from brings its prototype."""
+    """Build the pipeline; a model to start from brings its modes and its layers."""
+    from sklearn.base import clone
+
     from sklearn_elmodes import Prototype, make_formation_energy_pipeline
 
     if freeze is not None and pretrained is None:
         raise click.UsageError("--freeze needs --pretrained.")
     shared: Any = None if prototype is None else Prototype.of(prototype)
-    if pretrained is not None:
-        start = load(pretrained)
-        theirs = start[0].prototype_
-        if shared is not None and shared != theirs:
-            raise click.UsageError(
-                f"--pretrained {pretrained} is for {kind_of(start)}, not for {prototype}."
-            )
-        shared = theirs
-    return make_formation_energy_pipeline(
-        shared,
-        pretrained=pretrained,
-        random_state=seed,
-        freeze=freeze,
-        calibrate_spread=calibrate_spread,
-        verbose=verbose,
-        **{name: value for name, value in chosen.items() if value is not None},
+    settings = {name: value for name, value in chosen.items() if value is not None}
+    settings |= {"freeze": freeze, "calibrate_spread": calibrate_spread}
+    settings |= {"random_state": seed, "verbose": verbose}
+    if pretrained is None:
+        return make_formation_energy_pipeline(shared, **settings)
+    start = load(pretrained)
+    theirs = start[0].prototype_
+    if shared is not None and shared != theirs:
+        raise click.UsageError(
+            f"--pretrained {pretrained} is for {kind_of(start)}, not for {prototype}."
+        )
+    layers = {name: getattr(start[-1], name) for name in _LAYERS}
+    pipeline = make_formation_energy_pipeline(
+        theirs, pretrained=pretrained, **{**layers, **settings}
     )
+    return pipeline.set_params(elementalmodetransformer=clone(start[0]))
 
 
 def _reader(pipeline: Any) -> Any:
@@ -106,10 +118,26 @@ def _reader(pipeline: Any) -> Any:
     from sklearn_elmodes import Prototype
     from sklearn_elmodes.elements import SYMBOLS
 
+    if pipeline[-1].pretrained is not None:
+        return load(pipeline[-1].pretrained)[0]
     prototype = pipeline[0].prototype
     amounts = (1,) if prototype is None else Prototype.of(prototype).multiplicities
     example = "".join(f"{s}{n}" for s, n in zip(SYMBOLS, amounts, strict=False))
     return clone(pipeline[0]).fit([example])
+
+
+def _card(name: str, table: str, target: str, X: Any, y: Any) -> str:
+    """Tell in a model card what a model was trained on, and how."""
+    from sklearn_elmodes.sites import contained_elements
+
+    where = "standard input" if table == "-" else Path(table).name
+    n_elements = int(contained_elements(X).any(axis=0).sum())
+    return (
+        f"# Model card: {name}\n\n"
+        f"Trained on {len(X):,} rows of {where}, formulas of {n_elements} elements, to predict "
+        f"{target!r} (mean {y.mean():.4g}, standard deviation {y.std():.4g}, from {y.min():.4g} to "
+        f"{y.max():.4g}), by\n\n    {shell_command()}\n"
+    )
 
 
 @click.command(short_help="Train a model on a table.")
@@ -147,7 +175,13 @@ def train(
     DATA is a table, CSV, Parquet or JSON lines, or - for standard input. How good the
     model is on new formulas, "elmodes evaluate" tells, with the same options.
     """
-    check_outputs(on_error, rejected, output, checkpoint)
+    check_outputs(
+        output,
+        checkpoint,
+        inputs=[table, settings["pretrained"]],
+        on_error=on_error,
+        rejected=rejected,
+    )
     pipeline = _pipeline(verbose=int(sys.stderr.isatty()), **settings)
     from sklearn_elmodes import save_model
     from sklearn_elmodes.cli.rows import read_labelled
@@ -163,21 +197,10 @@ def train(
         else "Nothing was written; with --checkpoint FILE the next run goes on."
     ):
         pipeline.fit(X, y, **resumable)
-    from sklearn_elmodes.sites import contained_elements
-
-    n_elements = int(contained_elements(X).any(axis=0).sum())
-    where = "standard input" if table == "-" else Path(table).name
-    card = (
-        f"# Model card: {Path(output).stem}\n\n"
-        f"Trained on {len(X):,} rows of {where}, formulas of {n_elements} elements in the column "
-        f"{formula!r}, to predict {target!r} (mean {y.mean():.4g}, standard deviation "
-        f"{y.std():.4g}, from {y.min():.4g} to {y.max():.4g}), by\n\n    {shell_command()}\n"
-    )
-    save_model(pipeline, output, card=card)
+    save_model(pipeline, output, card=_card(Path(output).stem, table, target, X, y))
     summary = {
         "model": output,
         "rows": len(X),
-        "elements": n_elements,
         "passes": len(pipeline[-1].loss_curve_),
         "training_loss": pipeline[-1].loss_curve_[-1],
     }
@@ -185,8 +208,7 @@ def train(
         echo_json(summary)
     else:
         click.echo(
-            f"Trained on {len(X):,} rows with {n_elements} elements, {summary['passes']} passes; "
-            f"wrote {output}.",
+            f"Trained on {len(X):,} rows, {summary['passes']} passes; wrote {output}.",
             err=True,
         )
 
@@ -256,7 +278,9 @@ def evaluate(
     Each row is predicted by a model trained without it, and without other rows of the
     same composition; or, with --leave-one-element-out, without all rows of an element.
     """
-    check_outputs(on_error, rejected, output, page)
+    check_outputs(
+        output, page, inputs=[table, settings["pretrained"]], on_error=on_error, rejected=rejected
+    )
     pipeline = _pipeline(verbose=0, **settings)
     from sklearn.model_selection import GroupKFold
 
@@ -280,11 +304,14 @@ def evaluate(
             )
         cv = GroupKFold(folds, shuffle=True, random_state=settings["seed"])
         scheme = f"{folds}-fold cross-validation"
+    if settings["pretrained"] is not None:
+        scheme += f", from {settings['pretrained']}, which may have seen what is held out,"
     with _whole_trainings("Nothing was written."):
         found = predict_held_out(
             pipeline, X, y, cv=cv, groups=groups, n_jobs=jobs, verbose=int(sys.stderr.isatty())
         )
     found.insert(1, "formula", X[found["row"]])
+    found["true"] = found["true"].astype(object)  # as they came, not rounded as predictions are
     found["row"] = rows["row"].to_numpy()[found["row"]]
     if output is not None:
         write_table(found, output)
@@ -292,7 +319,9 @@ def evaluate(
         from sklearn_elmodes.report import write_report
 
         with _whole_trainings("The report was not written."):
+            pipeline.set_params(formationenergyregressor__verbose=int(sys.stderr.isatty()))
             pipeline.fit(X, y)
+        pipeline.model_card_ = _card("all rows", table, target, X, y)
         write_report(
             page,
             pipeline,
@@ -315,7 +344,7 @@ def _summarise(found: Any, scheme: str, unit: str) -> dict[str, Any]:
     import numpy as np
     from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-    true, predicted = found["true"], found["predicted"]
+    true, predicted = found["true"].astype(float), found["predicted"]
     error = (predicted - true).abs()
     by = "held_out" if "held_out" in found else "fold"
     parts = error.groupby(found[by], sort=False).agg(["mean", "size"])
@@ -355,7 +384,7 @@ def _echo_summary(summary: dict[str, Any], found: Any) -> None:
     if by_element:
         hardest = sorted(summary["mae_by_held_out"].items(), key=lambda pair: -pair[1])[:8]
         click.echo("Hardest: " + ", ".join(f"{name} {mae:.3g}" for name, mae in hardest))
-    error = (found["predicted"] - found["true"]).abs()
+    error = (found["predicted"] - found["true"].astype(float)).abs()
     click.echo("Worst rows:")
     for index in error.nlargest(5).index:
         row = found.loc[index]

@@ -12,14 +12,18 @@ def pyplot() -> Any:
     """Import matplotlib, or say how to install it."""
     try:
         import matplotlib.pyplot as plt
+        import textalloc  # noqa: F401
     except ImportError:
         raise ImportError(
-            "Pictures need matplotlib: pip install 'sklearn-elmodes[plots]'."
+            "Pictures need matplotlib and textalloc: pip install 'sklearn-elmodes[plots]'."
         ) from None
     return plt
 
 
 def width_in_points(ax: Any) -> float:
     """Return how wide the axes are, once the figure has its layout."""
-    ax.figure.draw_without_rendering()
-    return float(ax.get_window_extent().width * 72 / ax.figure.dpi)
+    figure = ax.figure
+    while figure.figure is not figure:  # of a part of a figure
+        figure = figure.figure
+    figure.draw_without_rendering()
+    return float(ax.get_window_extent().width * 72 / figure.dpi)

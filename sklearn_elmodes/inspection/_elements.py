@@ -6,11 +6,22 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import clone
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_elmodes.elements import SYMBOLS, block_of, table_position
 from sklearn_elmodes.inspection._drawing import BLOCK_COLOURS, pyplot, width_in_points
+
+
+def _modes_of(estimator: Any) -> Any:
+    """Return the modes of a fitted transformer, or of the one that a pipeline starts with."""
+    first = estimator[0] if isinstance(estimator, Pipeline) else estimator
+    check_is_fitted(first)
+    if not hasattr(first, "modes_"):
+        raise ValueError(f"{first!r:.200} has no modes; an ElementalModeTransformer has.")
+    return first.modes_
 
 
 class PeriodicTableDisplay:
@@ -52,7 +63,7 @@ class PeriodicTableDisplay:
 
         Parameters
         ----------
-        estimator : ElementalModeTransformer
+        estimator : ElementalModeTransformer, or a pipeline that starts with one
         mode : int, default=1
             Number of the mode, from 1.
         ax : matplotlib Axes, default=None
@@ -61,11 +72,10 @@ class PeriodicTableDisplay:
         -------
         PeriodicTableDisplay
         """
-        check_is_fitted(estimator)
-        if not 1 <= mode <= estimator.modes_.shape[1]:
-            raise ValueError(f"mode={mode} must lie between 1 and {estimator.modes_.shape[1]}.")
-        modes = estimator.modes_[f"mode{mode}"]
-        return cls(modes.to_dict(), label=f"mode {mode}").plot(ax=ax)
+        modes = _modes_of(estimator)
+        if not 1 <= mode <= modes.shape[1]:
+            raise ValueError(f"mode={mode} must lie between 1 and {modes.shape[1]}.")
+        return cls(modes[f"mode{mode}"].to_dict(), label=f"mode {mode}").plot(ax=ax)
 
     def plot(self, ax: Any = None, *, cmap: str = "viridis") -> PeriodicTableDisplay:
         """Draw the table, with symbols that fit the cells at their present size.
@@ -85,7 +95,8 @@ class PeriodicTableDisplay:
         import matplotlib as mpl
         from matplotlib.patches import Rectangle
 
-        known = {s: float(v) for s, v in dict(self.values).items() if np.isfinite(v)}
+        values = pd.to_numeric(pd.Series(dict(self.values), dtype=object)).astype(float)
+        known: dict[str, float] = {str(s): v for s, v in values[np.isfinite(values)].items()}
         unknown = set(known) - set(SYMBOLS)
         if unknown:
             raise ValueError(f"{sorted(unknown)[0]!r} is no element symbol.")
@@ -192,7 +203,7 @@ class ModeMapDisplay:
 
         Parameters
         ----------
-        estimator : ElementalModeTransformer
+        estimator : ElementalModeTransformer, or a pipeline that starts with one
         pair : tuple of int, default=(1, 2)
         projection : transformer, default=None
         colour_by : {"block", "group"}, default="block"
@@ -202,8 +213,8 @@ class ModeMapDisplay:
         -------
         ModeMapDisplay
         """
-        check_is_fitted(estimator)
-        display = cls(estimator.modes_, pair=pair, projection=projection, colour_by=colour_by)
+        modes = _modes_of(estimator)
+        display = cls(modes, pair=pair, projection=projection, colour_by=colour_by)
         return display.plot(ax=ax)
 
     def plot(self, ax: Any = None) -> ModeMapDisplay:

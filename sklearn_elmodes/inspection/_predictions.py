@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, block_of
 from sklearn_elmodes.inspection._drawing import BLOCK_COLOURS, pyplot, width_in_points
 from sklearn_elmodes.inspection._scores import held_out_scores, scores_by_element
 from sklearn_elmodes.sites import alchemical_path
+
+_ENERGY = "formation energy (eV/atom)"
+_ERROR = "mean absolute error (eV/atom)"
 
 
 class ParityDisplay:
@@ -23,6 +27,11 @@ class ParityDisplay:
         True values, predictions and their standard deviations.
     label : str, default="formation energy (eV/atom)"
         Name and unit of the values.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, or a number is not finite.
 
     Attributes
     ----------
@@ -43,16 +52,19 @@ class ParityDisplay:
     'MAE 0.100'
     """
 
-    def __init__(
-        self, y_true: Any, y_pred: Any, y_std: Any, *, label: str = "formation energy (eV/atom)"
-    ) -> None:
-        self.y_true = np.asarray(y_true, dtype=float)
-        self.y_pred = np.asarray(y_pred, dtype=float)
-        self.y_std = np.asarray(y_std, dtype=float)
+    def __init__(self, y_true: Any, y_pred: Any, y_std: Any, *, label: str = _ENERGY) -> None:
+        self.y_true = column_or_1d(y_true, dtype=float)
+        self.y_pred = column_or_1d(y_pred, dtype=float)
+        self.y_std = column_or_1d(y_std, dtype=float)
+        check_consistent_length(self.y_true, self.y_pred, self.y_std)
+        for name in ("y_true", "y_pred", "y_std"):
+            assert_all_finite(getattr(self, name), input_name=name)
         self.label = label
 
     @classmethod
-    def from_estimator(cls, estimator: Any, X: Any, y: Any, *, ax: Any = None) -> ParityDisplay:
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: Any, *, label: str = _ENERGY, ax: Any = None
+    ) -> ParityDisplay:
         """Predict X and draw.
 
         Parameters
@@ -61,30 +73,32 @@ class ParityDisplay:
             Fitted, of at least two networks.
         X : array-like
         y : array-like of shape (n_samples,)
+        label : str, default="formation energy (eV/atom)"
         ax : matplotlib Axes, default=None
 
         Returns
         -------
         ParityDisplay
         """
-        return cls(y, *estimator.predict(X, return_std=True)).plot(ax=ax)
+        return cls(y, *estimator.predict(X, return_std=True), label=label).plot(ax=ax)
 
     @classmethod
     def from_predictions(
-        cls, y_true: Any, y_pred: Any, y_std: Any, *, ax: Any = None
+        cls, y_true: Any, y_pred: Any, y_std: Any, *, label: str = _ENERGY, ax: Any = None
     ) -> ParityDisplay:
         """Draw predictions that are there.
 
         Parameters
         ----------
         y_true, y_pred, y_std : array-like of shape (n_samples,)
+        label : str, default="formation energy (eV/atom)"
         ax : matplotlib Axes, default=None
 
         Returns
         -------
         ParityDisplay
         """
-        return cls(y_true, y_pred, y_std).plot(ax=ax)
+        return cls(y_true, y_pred, y_std, label=label).plot(ax=ax)
 
     def plot(self, ax: Any = None, *, cmap: str = "viridis") -> ParityDisplay:
         """Draw the values.
@@ -159,7 +173,7 @@ class HeldOutElementsDisplay:
     ['Cl', 'O']
     """
 
-    def __init__(self, scores: Any, *, label: str = "mean absolute error (eV/atom)") -> None:
+    def __init__(self, scores: Any, *, label: str = _ERROR) -> None:
         self.scores = scores
         self.label = label
 
@@ -172,6 +186,7 @@ class HeldOutElementsDisplay:
         *,
         cv: Any = None,
         n_jobs: int | None = None,
+        label: str = _ERROR,
         ax: Any = None,
     ) -> HeldOutElementsDisplay:
         """Hold out every element in turn, and draw the errors.
@@ -187,16 +202,20 @@ class HeldOutElementsDisplay:
             What to hold out; None holds out every element.
         n_jobs : int, default=None
             Elements at a time.
+        label : str, default="mean absolute error (eV/atom)"
         ax : matplotlib Axes, default=None
 
         Returns
         -------
         HeldOutElementsDisplay
         """
-        return cls(held_out_scores(estimator, X, y, cv=cv, n_jobs=n_jobs)).plot(ax=ax)
+        scores = held_out_scores(estimator, X, y, cv=cv, n_jobs=n_jobs)
+        return cls(scores, label=label).plot(ax=ax)
 
     @classmethod
-    def from_predictions(cls, predictions: Any, *, ax: Any = None) -> HeldOutElementsDisplay:
+    def from_predictions(
+        cls, predictions: Any, *, label: str = _ERROR, ax: Any = None
+    ) -> HeldOutElementsDisplay:
         """Draw the errors of predictions that are there.
 
         Parameters
@@ -204,16 +223,17 @@ class HeldOutElementsDisplay:
         predictions : DataFrame
             Columns ``held_out`` (the element), ``true`` and ``predicted``, as of
             :func:`~sklearn_elmodes.model_selection.predict_held_out`.
+        label : str, default="mean absolute error (eV/atom)"
         ax : matplotlib Axes, default=None
 
         Returns
         -------
         HeldOutElementsDisplay
         """
-        return cls(scores_by_element(predictions)).plot(ax=ax)
+        return cls(scores_by_element(predictions), label=label).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> HeldOutElementsDisplay:
-        """Draw a bar for each element, the hollow ones where R² is below 0.95.
+        """Draw a bar for each element, hollow where R² is below 0.95, pale where it is unknown.
 
         Parameters
         ----------
@@ -234,7 +254,10 @@ class HeldOutElementsDisplay:
             BLOCK_COLOURS[block_of(name)] if name in ATOMIC_NUMBERS else "0.4"
             for name in scores.index
         ]
-        faces = [c if r2 >= 0.95 else "none" for c, r2 in zip(colours, scores["r2"], strict=True)]
+        faces = [
+            (colour, 0.3) if np.isnan(r2) else colour if r2 >= 0.95 else "none"
+            for colour, r2 in zip(colours, scores["r2"], strict=True)
+        ]
         self.bars_ = ax.bar(
             range(len(scores)), scores["mae"], color=faces, edgecolor=colours, linewidth=1.2
         )
@@ -296,7 +319,7 @@ class AlchemicalPathDisplay:
         *,
         start: str,
         end: str,
-        label: str = "formation energy (eV/atom)",
+        label: str = _ENERGY,
     ) -> None:
         self.x = np.asarray(x)
         self.energy = np.asarray(energy)
@@ -307,7 +330,14 @@ class AlchemicalPathDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, start: Any, end: Any, *, n_points: int = 41, ax: Any = None
+        cls,
+        estimator: Any,
+        start: Any,
+        end: Any,
+        *,
+        n_points: int = 41,
+        label: str = _ENERGY,
+        ax: Any = None,
     ) -> AlchemicalPathDisplay:
         """Predict the crystals of :func:`~sklearn_elmodes.sites.alchemical_path` and draw.
 
@@ -317,6 +347,7 @@ class AlchemicalPathDisplay:
             Fitted, with a prototype and at least two networks.
         start, end : sequence of species, of length n_sites
         n_points : int, default=41
+        label : str, default="formation energy (eV/atom)"
         ax : matplotlib Axes, default=None
 
         Returns
@@ -325,8 +356,8 @@ class AlchemicalPathDisplay:
         """
         x, crystals = alchemical_path(start, end, n_points)
         energy, spread = estimator.predict(crystals, return_std=True)
-        names = (" ".join(map(str, crystal)) for crystal in (start, end))
-        return cls(x, energy, spread, **dict(zip(("start", "end"), names, strict=True))).plot(ax=ax)
+        first, last = (" ".join(map(str, crystal)) for crystal in (start, end))
+        return cls(x, energy, spread, start=first, end=last, label=label).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> AlchemicalPathDisplay:
         """Draw the path.
