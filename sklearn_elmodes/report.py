@@ -56,8 +56,8 @@ def write_report(
     path : str or path-like
         File to write. It appears whole or not at all.
     model : Pipeline
-        Fitted, from an :class:`ElementalModeTransformer` to a
-        :class:`FormationEnergyRegressor`.
+        Fitted, from an :class:`~sklearn_elmodes.ElementalModeTransformer` to a
+        :class:`~sklearn_elmodes.FormationEnergyRegressor`.
     predictions : DataFrame of shape (n_samples, n_columns), default=None
         Columns ``formula`` (text), ``true`` and ``predicted``; if there are such,
         ``spread`` (the standard deviation of the prediction), ``row`` (its number in a table
