@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from click.testing import CliRunner
 from safetensors import safe_open
 from safetensors.numpy import save
 
@@ -24,7 +25,7 @@ from sklearn_elmodes import (
     load_model,
     persistence,
 )
-from sklearn_elmodes.cli import _predict
+from sklearn_elmodes.cli import main
 from sklearn_elmodes.datasets._elpasolites import read_elpasolites
 from sklearn_elmodes.formulas import parse_formula, parse_formulas
 
@@ -136,15 +137,16 @@ def properties(data):
 
 
 def table(data):
-    with tempfile.NamedTemporaryFile(suffix=".csv") as file:
-        file.write(data)
-        file.flush()
-        for skip in (False, True):
-            try:
-                frame, _ = _predict(str(STORED_MODEL), (), file.name, "formula", skip)
-            except ValueError:
-                continue
-            assert np.isfinite(frame["predicted"]).all()
+    command = ["predict", str(STORED_MODEL), "-i", "-", "--json", "--input-format"]
+    for options in (
+        ["csv"],
+        *([kind, "--on-error", "skip"] for kind in ("csv", "jsonl", "parquet")),
+    ):
+        result = CliRunner().invoke(main, [*command, *options], input=data)
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        assert result.exit_code in (0, 1)
+        for line in result.stdout.split("\n")[:-1]:
+            assert np.isfinite(json.loads(line)["predicted"])
 
 
 def dataset(data):
@@ -204,7 +206,11 @@ SEEDS = {
     "prototype": [b"ABC2D6,K2NaAlF6", b"AB,NaCl", b"A2BC4,MgAl2O4"],
     "compositions": [b'Na,Al,K,F\nNa0.5K0.5,13,"K",9', b"NaCl\nK2NaAlF6", b'{"Na":1}\nnull\n1e400'],
     "properties": [b"symbol,a,b\nNa,1,2\nCl,3,\nK,4,5\n", b'Na,1,{}\nCl,1e999,"x",2\nK,null'],
-    "table": [b"formula,id\nK2NaAlF6,a\nNaCl,b\n", b'"formula"\n"Cs2NaBiCl6"\n'],
+    "table": [
+        b"formula,id\nK2NaAlF6,a\nNaCl,b\n",
+        b'"formula"\n"Cs2NaBiCl6"\n',
+        b'{"formula": "K2NaAlF6", "id": [1, {"a": null}]}\n{"formula": "NaCl"}\n',
+    ],
     "dataset": [b"\x80\x02}q\x00(X\x03\x00\x00\x00ANsq\x01K\x01u."],
     "model_file": [STORED_MODEL.read_bytes()],
     "model_header": [stored_model()[0].encode()],
