@@ -134,8 +134,14 @@ def test_predict_sets_bad_rows_aside(tmp_path):
         ([MODEL, "NaCl", "--rejected", "bad.csv"], 2, "needs --on-error skip"),
         (["nothing", "NaCl"], 1, "No model 'nothing' ships"),
         ([MODEL, "NaCl"], 1, "Row 0: Na1 Cl1 does not fit"),
-        ([MODEL, "-i", "-", "--formula", "name"], 1, "- has no column 'name', but formula, note"),
+        (
+            [MODEL, "-i", "-", "--formula", "name"],
+            1,
+            "- has no column 'name', but 'formula', 'note'",
+        ),
         ([__file__, "NaCl"], 1, "is no model file"),
+        (["none.safetensors", "NaCl"], 1, "There is no file none.safetensors"),
+        ([MODEL, "NaCl", "-o", "out.xlsx"], 2, "out.xlsx: tables are .csv, .parquet or .jsonl"),
         ([MODEL, "K2NaAlF6", "-o", "/nowhere/out.csv"], 2, "there is no such folder"),
     ],
 )
@@ -158,6 +164,8 @@ def test_predict_overwrites_no_column_of_the_user():
         ("id,formula\na,Na2O,K2NaAlF6\n", "row 0 has 3 cells, and the header 2"),
         ("formula,a\nK2NaAlF6,1\nK2NaAlF6\n", "row 1 has 1 cells, and the header 2"),
         ("formula,note,note\nK2NaAlF6,1,2\n", "several columns of one name"),
+        ("formula;note\nK2NaAlF6;a\n", "separates its columns by semicolons; write commas"),
+        ("formula\tnote\nK2NaAlF6\ta\n", "separates its columns by tabs"),
         ("formula\nK2Na\0AlF6\n", "Row 0: Cannot read the formula"),
         ("formula\nK2NaAlF6\n\n\nXx\n", "Row 1: Cannot read the formula ''"),
         ('formula\n"K2NaAlF6\n', "cannot be read as CSV"),
@@ -216,6 +224,23 @@ def test_predict_in_other_circumstances(tmp_path, monkeypatch):
     result = run("named.safetensors", "K2NaAlF6")
     assert result.stdout.startswith("formula,predicted\nK2NaAlF6,")
     assert not result.stderr
+
+
+def test_predictions_that_mean_nothing_are_told():
+    result = run("oqmd", "NaCl", "Fe", "Cu")
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 4
+    assert result.stderr.startswith(
+        "Warning: 2 of 3 predictions mean nothing, the first of them that of 'Fe'"
+    )
+    assert not run("oqmd", "NaCl").stderr
+    # Li2O5 among them, far below all others, with a spread of 11 eV/atom.
+    best = pd.read_csv(io.StringIO(screen("oqmd", "-e", "Li,Fe,O,P", "-k", 5).stdout))
+    assert best["spread"].max() < 0.9
+    assert best["predicted"].min() > -4
+    nothing = screen("oqmd", "-e", "Li,O", "--max-spread", "1e-9")
+    assert nothing.exit_code == 0
+    assert "no candidate is left" in nothing.stderr
 
 
 def screen(*arguments, **settings):
@@ -287,7 +312,7 @@ def test_screen_formulas(tmp_path):
         (["-e", "Na,K,Al,F", "-o", "/nowhere/best.csv"], 2, "there is no such folder"),
         (["-e", "Na,Xx"], 1, "unknown element symbol 'Xx'"),
         (["-e", "Na,K,Al,F", "--prototype", "ABX3"], 2, "not for ABX3"),
-        (["-e", "Na,K,Al,F", "-k", "0"], 1, "k=0"),
+        (["-e", "Na,K,Al,F", "-k", "0"], 2, "0 is not in the range"),
         (["-e", "Na,K,Al,F", "--all", "/proc/nowhere"], 1, "/proc/nowhere"),
     ],
 )

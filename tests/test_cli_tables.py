@@ -140,7 +140,7 @@ def test_lines_of_json_keep_what_they_hold(tmp_path, energies):
         ("a.jsonl", "[" * 100_000, "row 0 is no JSON object"),
         ("a.jsonl", b"\xff\n", "cannot be read as JSONL in UTF-8"),
         ("a.jsonl", '{"formula": 5}\n', "Row 0: Cannot read 5 as a composition"),
-        ("a.jsonl", '{"other": 5}\n', "has no column 'formula', but other"),
+        ("a.jsonl", '{"other": 5}\n', "has no column 'formula', but 'other'"),
         ("a.parquet", b"PAR1 and nothing more", "cannot be read as Parquet"),
         ("a.parquet", b"", "is empty"),
     ],

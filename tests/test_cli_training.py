@@ -107,7 +107,7 @@ def test_rows_at_fault_are_named_or_set_aside(tmp_path):
         (
             ["train", "T", "--target", "e", "-o", "m"],
             1,
-            "has no column 'formula', but name, enthalpy",
+            "has no column 'formula', but 'name', 'enthalpy'",
         ),
         (["train", "T", *COLUMNS, "-o", "/nowhere/m"], 2, "/nowhere/m: there is no such folder"),
         (["train", "T", *COLUMNS, "-o", "m", "--freeze", "encoder"], 2, "needs --pretrained"),
@@ -117,7 +117,8 @@ def test_rows_at_fault_are_named_or_set_aside(tmp_path):
         (["evaluate", "T", *COLUMNS, "--folds", "1"], 2, "1 is not in the range"),
         (["evaluate", "T", *COLUMNS, "--folds", "999"], 1, "999 folds need as many compositions"),
         (["evaluate", "T", *COLUMNS, "-o", "a.csv", "--report", "./a.csv"], 2, "the same file"),
-        (["modes", "Xx"], 1, "'Xx' has no modes, but H, He"),
+        (["modes", "Xx"], 1, "'Xx' is no element with modes"),
+        (["train", "T", *COLUMNS, "-o", "m", "--prototype", "ABX3"], 1, "Row 0: "),
         (["modes", "--properties", "none.csv"], 1, "neither"),
         (["modes", "-n", "0"], 2, "0 is not in the range"),
         (["info", "none"], 1, "No model 'none' ships"),

@@ -114,9 +114,19 @@ def predict(
 )
 @click.option("--charge-balanced", is_flag=True, help="Only what common oxidation states balance.")
 @click.option("--avoid", default="", metavar="LIST", help="Symbols to avoid everywhere.")
-@click.option("-k", default=100, show_default=True, help="How many of the best to write.")
+@click.option(
+    "-k",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="How many of the best to write.",
+)
 @click.option("--objective", type=click.Choice(["min", "max"]), default="min", show_default=True)
-@click.option("--max-spread", type=float, help="Leave out predictions of a larger spread.")
+@click.option(
+    "--max-spread",
+    type=float,
+    help="Leave out predictions of a larger spread; if not given, than the training targets have.",
+)
 @output_option
 @json_option
 @click.option(
@@ -192,13 +202,16 @@ def screen(
         )
     if not len(space):
         raise ValueError("There are no such candidates.")
+    several = pipeline[-1].n_estimators > 1
+    if max_spread is None and several:
+        max_spread = pipeline[-1].target_scale_
     try:
         best = run_screen(
             pipeline,
             space,
             k=k,
             objective=objective,
-            return_std=pipeline[-1].n_estimators > 1,
+            return_std=several,
             max_std=max_spread,
             avoid_elements=split_list(avoid),
             output=folder,
@@ -211,6 +224,8 @@ def screen(
             done = len(list(Path(folder).glob("part-*.parquet")))
             kept = f"{done} batches are in {folder}; the same command goes on from there."
         raise KeyboardInterrupt(kept) from None
+    if best.empty:
+        click.echo("Warning: no candidate is left.", err=True)
     write_table(best.reset_index(), output, as_json=as_json)
 
 

@@ -87,6 +87,9 @@ def check_outputs(
     for path in paths:
         if not Path(str(path)).absolute().parent.is_dir():
             raise click.UsageError(f"{path}: there is no such folder.")
+    for name in outputs:
+        if name is not None and Path(name).suffix.lower() in (".xlsx", ".xls", ".json", ".gz"):
+            raise click.UsageError(f"{name}: tables are .csv, .parquet or .jsonl.")
     if len({Path(str(path)).resolve() for path in paths}) < len(paths):
         raise click.UsageError("Two of the files to write are the same file.")
     for path in paths:
@@ -147,6 +150,8 @@ def load(model: str) -> Any:
         load_pretrained,
     )
 
+    if not Path(model).is_file() and (Path(model).suffix or Path(model).name != model):
+        raise ValueError(f"There is no file {model}.")
     pipeline = load_model(model) if Path(model).is_file() else load_pretrained(model)
     if not (
         isinstance(pipeline[0], ElementalModeTransformer)

@@ -13,6 +13,7 @@ from sklearn_elmodes.cli.common import (
     json_option,
     one_line_errors,
     output_option,
+    split_list,
 )
 
 
@@ -76,9 +77,10 @@ def modes(
     )
     transformer.fit([table.index[0]])  # any element with modes will do
     found = transformer.modes_
+    symbols = tuple(symbol for text in symbols for symbol in split_list(text))
     for symbol in symbols:
         if symbol not in found.index:
-            raise ValueError(f"{symbol!r} has no modes, but {', '.join(found.index)}.")
+            raise ValueError(f"{symbol!r} is no element with modes; write symbols, as Na K Cl.")
     if transformer.autoencoder_ is not None:
         scores = reconstruction_r2(
             table, transformer.autoencoder_.inverse_transform(found.to_numpy())

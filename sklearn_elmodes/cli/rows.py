@@ -10,6 +10,7 @@ import pandas as pd
 
 from sklearn_elmodes.cli.common import progress
 from sklearn_elmodes.cli.tables import numbers, read_table, take_column, write_table
+from sklearn_elmodes.elements import shown
 from sklearn_elmodes.formulas import element_fractions
 
 _CHUNK_ROWS = 50_000  # a second or so, and many times what one batch of a network takes
@@ -54,10 +55,21 @@ def predict_rows(pipeline: Any, column: Any) -> dict[str, Any]:
             bar.update(len(chunk))
     names = ("predicted", "spread")[: 2 if several else 1]
     empty = np.empty(0)
-    return {
+    found = {
         name: np.concatenate([part[i] for part in parts]) if parts else empty
         for i, name in enumerate(names)
     }
+    if several:
+        limit = pipeline[-1].target_scale_
+        wild = np.flatnonzero(found["spread"] > limit)
+        if len(wild):
+            click.echo(
+                f"Warning: {len(wild)} of {len(column)} predictions mean nothing, the first of "
+                f"them that of {shown(column[wild[0]])}: the networks disagree by more than the "
+                f"training targets vary ({limit:.3g}).",
+                err=True,
+            )
+    return found
 
 
 def read_labelled(

@@ -56,7 +56,9 @@ def read_table(path: str, given: str | None = None) -> pd.DataFrame:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} cannot be read as {kind.upper()} in UTF-8: {error}") from error
+        raise ValueError(
+            f"{path} cannot be read as {kind.upper()} in UTF-8 (save it as such): {error}"
+        ) from error
     return _read_lines(path, text) if kind == "jsonl" else _read_csv(path, text)
 
 
@@ -88,7 +90,7 @@ def write_table(frame: pd.DataFrame, path: str, *, as_json: bool = False) -> Non
 def take_column(frame: pd.DataFrame, name: str, path: str) -> Any:
     """Return a column as an array of objects, or say which there are."""
     if name not in frame:
-        raise ValueError(f"{path} has no column {name!r}, but {', '.join(map(str, frame))}.")
+        raise ValueError(f"{path} has no column {name!r}, but {', '.join(map(repr, frame))}.")
     return frame[name].to_numpy(dtype=object)
 
 
@@ -126,6 +128,9 @@ def _read_csv(path: str, text: str) -> pd.DataFrame:
     if not rows:
         raise ValueError(f"{path} is empty.")
     header = rows[0]
+    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and separator in header[0]:
+            raise ValueError(f"{path} separates its columns by {name}; write commas.")
     if len(set(header)) != len(header):
         raise ValueError(f"{path} has several columns of one name: {', '.join(header)}.")
     while len(header) > 1 and not rows[-1]:

@@ -116,14 +116,12 @@ def _reader(pipeline: Any) -> Any:
     from sklearn.base import clone
 
     from sklearn_elmodes import Prototype
-    from sklearn_elmodes.elements import SYMBOLS
 
     if pipeline[-1].pretrained is not None:
         return load(pipeline[-1].pretrained)[0]
     prototype = pipeline[0].prototype
-    amounts = (1,) if prototype is None else Prototype.of(prototype).multiplicities
-    example = "".join(f"{s}{n}" for s, n in zip(SYMBOLS, amounts, strict=False))
-    return clone(pipeline[0]).fit([example])
+    n_atoms = 1 if prototype is None else sum(Prototype.of(prototype).multiplicities)
+    return clone(pipeline[0]).fit([f"H{n_atoms}"])  # fits any structure, in one way
 
 
 def _card(name: str, table: str, target: str, X: Any, y: Any) -> str:
@@ -380,7 +378,9 @@ def _echo_summary(summary: dict[str, Any], found: Any) -> None:
     click.echo(f"RMSE  {summary['rmse']:.4g} {unit}")
     if summary["r2"] is not None:
         click.echo(f"R²    {summary['r2']:.3f}")
-    click.echo(f"      {summary['mae_of_the_mean']:.4g} {unit} is the MAE of their mean")
+    click.echo(
+        f"      {summary['mae_of_the_mean']:.4g} {unit}: the MAE of predicting the mean of all"
+    )
     if by_element:
         hardest = sorted(summary["mae_by_held_out"].items(), key=lambda pair: -pair[1])[:8]
         click.echo("Hardest: " + ", ".join(f"{name} {mae:.3g}" for name, mae in hardest))
