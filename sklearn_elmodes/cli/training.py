@@ -303,7 +303,7 @@ def evaluate(
         cv = GroupKFold(folds, shuffle=True, random_state=settings["seed"])
         scheme = f"{folds}-fold cross-validation"
     if settings["pretrained"] is not None:
-        scheme += f", from {settings['pretrained']}, which may have seen what is held out,"
+        scheme += f" (from {settings['pretrained']}, which may have seen what is held out)"
     with _whole_trainings("Nothing was written."):
         found = predict_held_out(
             pipeline, X, y, cv=cv, groups=groups, n_jobs=jobs, verbose=int(sys.stderr.isatty())
