@@ -46,13 +46,13 @@ database, it is {mae_within:.4f}. A few settings were chosen on these rows; the 
 part is in README.md.
 
 **Weak spots.** A formula says nothing of structure: polymorphs have one energy. The data have no
-formula of a single element: for `Fe` the model gives a number that means nothing, and so it does for a
-few formulas unlike all of the data, which a search for the lowest energy finds. Their spread tells:
-leave out what has a spread above 0.2 eV/atom. Most of the data
-are hypothetical ternary alloys; oxides with many elements and molecular crystals are few. Energies
-of other sources (other functionals or corrections, measurements) differ systematically: fine-tune.
-Elements that the OQMD lacks (He, Ne, Ar, Po, At, Rn, Fr, Ra, Am and beyond) are extrapolations by
-their modes. Two networks give a spread that ranks, not an error bar.
+formula of a single element: for `Fe` the model gives a number that means nothing, and so it does
+for a few formulas unlike all of the data, which a search for the lowest energy finds. Their spread
+tells: leave out what has a spread above 0.2 eV/atom. Most of the data are hypothetical ternary
+alloys; oxides with many elements and molecular crystals are few. Energies of other sources (other
+functionals or corrections, measurements) differ systematically: fine-tune. Elements that the OQMD
+lacks (He, Ne, Ar, Po, At, Rn, Fr, Ra, Am and beyond) are extrapolations by their modes. Two
+networks give a spread that ranks, not an error bar.
 
 **Licence.** BSD-3-Clause, as the package. Please cite the OQMD (its data are under CC BY 4.0).
 """
