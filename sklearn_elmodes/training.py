@@ -95,9 +95,10 @@ class LimitGradients(Callback):
         usual = length if self.usual_ is None else self.usual_
         usual = torch.where(usual > 0, usual, length)
         limit = _LONGEST * usual
-        scale = torch.where(length > limit, limit / length, 1.0)
-        for gradient in gradients:
-            gradient.mul_(scale.view(-1, *[1] * (gradient.dim() - 1)))
+        if (length > limit).any():
+            scale = torch.where(length > limit, limit / length, 1.0)
+            for gradient in gradients:
+                gradient.mul_(scale.view(-1, *[1] * (gradient.dim() - 1)))
         self.usual_ = usual.lerp(torch.minimum(length, limit), 0.01)
 
 

@@ -12,6 +12,7 @@ import click
 from sklearn_elmodes.cli.common import (
     Model,
     check_outputs,
+    check_prototype,
     echo_json,
     formula_option,
     input_format_option,
@@ -168,9 +169,8 @@ def screen(
     if n_elements is not None and not re.fullmatch("[0-9]+(,[0-9]+)*", n_elements):
         raise click.UsageError(f"--n-elements {n_elements}: write numbers with commas: 2,3.")
     pipeline = load(model)
+    check_prototype(prototype, pipeline, model)
     own = pipeline[0].prototype_
-    if prototype is not None and (own is None or type(own).of(prototype) != own):
-        raise click.UsageError(f"{model} is for {kind_of(pipeline)}, not for {prototype}.")
     states = "common" if charge_balanced else None
     space: Any
     if own is None:

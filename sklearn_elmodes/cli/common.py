@@ -167,6 +167,14 @@ def kind_of(pipeline: Any) -> str:
     return "formulas of any kind" if prototype is None else f"crystals of {prototype.formula}"
 
 
+def check_prototype(prototype: str | None, pipeline: Any, name: str) -> None:
+    """Refuse a prototype that is not that of a model."""
+    from sklearn_elmodes import Prototype
+
+    if prototype is not None and Prototype.of(prototype) != pipeline[0].prototype_:
+        raise click.UsageError(f"{name} is for {kind_of(pipeline)}, not for {prototype}.")
+
+
 def shell_command() -> str:
     """Return the command that runs, as a shell would take it."""
     return shlex.join(["elmodes", *sys.argv[1:]])

@@ -62,19 +62,24 @@ def modes(
     from sklearn_elmodes.cli.tables import write_table
     from sklearn_elmodes.elements import property_table
     from sklearn_elmodes.inspection import nearest_elements, reconstruction_r2
-    from sklearn_elmodes.transformer import DEFAULT_N_COMPONENTS, ElementalModeTransformer
+    from sklearn_elmodes.transformer import (
+        DEFAULT_N_COMPONENTS,
+        ElementalModeTransformer,
+        ships_modes,
+    )
 
     named = properties in ("extended", "herr2019")
     table = property_table(properties) if named else _read_properties(properties)
-    ship = named and seed is None and n_components in (None, DEFAULT_N_COMPONENTS)
-    n_components = n_components or DEFAULT_N_COMPONENTS
-    transformer = ElementalModeTransformer(
-        n_components,
-        properties=properties if named else table,
-        autoencoder=None
-        if ship
-        else ElementAutoencoder(random_state=seed or 0, verbose=int(sys.stderr.isatty())),
-    )
+    settings: dict[str, Any] = {
+        "n_components": n_components or DEFAULT_N_COMPONENTS,
+        "properties": properties if named else table,
+        "autoencoder": None,
+    }
+    if seed is not None or not ships_modes(**settings):
+        settings["autoencoder"] = ElementAutoencoder(
+            random_state=seed or 0, verbose=int(sys.stderr.isatty())
+        )
+    transformer = ElementalModeTransformer(**settings)
     transformer.fit([table.index[0]])  # any element with modes will do
     found = transformer.modes_
     symbols = tuple(symbol for text in symbols for symbol in split_list(text))
@@ -88,8 +93,8 @@ def modes(
         worst = min(scores, key=lambda name: scores[name])
         mean = sum(scores.values()) / len(scores)
         click.echo(
-            f"Learned {n_components} modes of {len(found)} elements; properties come back with R² "
-            f"{mean:.3f} on average, {worst} with {scores[worst]:.3f}.",
+            f"Learned {found.shape[1]} modes of {len(found)} elements; properties come back with "
+            f"R² {mean:.3f} on average, {worst} with {scores[worst]:.3f}.",
             err=True,
         )
     shown = found.loc[list(symbols)] if symbols else found

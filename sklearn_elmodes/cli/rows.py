@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_elmodes.cli.common import progress
-from sklearn_elmodes.cli.tables import numbers, read_table, take_column, write_table
+from sklearn_elmodes.cli.tables import as_csv, numbers, read_table, take_column, write_table
 from sklearn_elmodes.elements import shown
 from sklearn_elmodes.formulas import element_fractions
 
@@ -38,7 +38,7 @@ def set_aside(
     if rejected is not None:
         write_table(bad, rejected)
     else:
-        click.echo(bad.to_csv(index=False, lineterminator="\n"), err=True, nl=False)
+        click.echo(as_csv(bad), err=True, nl=False)
 
 
 def predict_rows(pipeline: Any, column: Any) -> dict[str, Any]:

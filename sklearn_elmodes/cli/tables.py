@@ -80,7 +80,7 @@ def write_table(frame: pd.DataFrame, path: str, *, as_json: bool = False) -> Non
     elif kind == "jsonl":
         content = _as_lines(frame).encode()
     else:
-        content = _as_csv(frame).encode()
+        content = as_csv(frame).encode()
     if path == "-":
         click.echo(content, nl=False)
     else:
@@ -211,7 +211,8 @@ def _columns(frame: pd.DataFrame) -> list[list[Any]]:
     return columns
 
 
-def _as_csv(frame: pd.DataFrame) -> str:
+def as_csv(frame: pd.DataFrame) -> str:
+    """Write a table as text, in which a cell that is a list or a mapping is JSON."""
     columns = [
         ["" if v is _ABSENT else _as_json(v) if isinstance(v, dict | list) else v for v in values]
         for values in _columns(frame)

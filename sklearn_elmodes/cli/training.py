@@ -14,11 +14,11 @@ import click
 from sklearn_elmodes.cli.common import (
     Model,
     check_outputs,
+    check_prototype,
     echo_json,
     formula_option,
     input_format_option,
     json_option,
-    kind_of,
     load,
     one_line_errors,
     set_aside_options,
@@ -84,44 +84,32 @@ def _pipeline(
     freeze: str | None,
     calibrate_spread: bool,
     **chosen: Any,
-) -> Any:
-    """Build the pipeline; a model to start from brings its modes and its layers."""
+) -> tuple[Any, Any]:
+    """Build the pipeline, and a fitted transformer like its own to find rows at fault.
+
+    A model to start from brings its modes and its layers.
+    """
     from sklearn.base import clone
 
     from sklearn_elmodes import Prototype, make_formation_energy_pipeline
 
     if freeze is not None and pretrained is None:
         raise click.UsageError("--freeze needs --pretrained.")
-    shared: Any = None if prototype is None else Prototype.of(prototype)
     settings = {name: value for name, value in chosen.items() if value is not None}
     settings |= {"freeze": freeze, "calibrate_spread": calibrate_spread}
     settings |= {"random_state": seed, "verbose": verbose}
     if pretrained is None:
-        return make_formation_energy_pipeline(shared, **settings)
+        pipeline = make_formation_energy_pipeline(prototype, **settings)
+        n_atoms = 1 if prototype is None else sum(Prototype.of(prototype).multiplicities)
+        # A formula that fits any structure, in one way.
+        return pipeline, clone(pipeline[0]).fit([f"H{n_atoms}"])
     start = load(pretrained)
-    theirs = start[0].prototype_
-    if shared is not None and shared != theirs:
-        raise click.UsageError(
-            f"--pretrained {pretrained} is for {kind_of(start)}, not for {prototype}."
-        )
+    check_prototype(prototype, start, f"--pretrained {pretrained}")
     layers = {name: getattr(start[-1], name) for name in _LAYERS}
     pipeline = make_formation_energy_pipeline(
-        theirs, pretrained=pretrained, **{**layers, **settings}
+        start[0].prototype_, pretrained=pretrained, **{**layers, **settings}
     )
-    return pipeline.set_params(elementalmodetransformer=clone(start[0]))
-
-
-def _reader(pipeline: Any) -> Any:
-    """Return the pipeline's transformer, fitted on one formula, to find rows at fault."""
-    from sklearn.base import clone
-
-    from sklearn_elmodes import Prototype
-
-    if pipeline[-1].pretrained is not None:
-        return load(pipeline[-1].pretrained)[0]
-    prototype = pipeline[0].prototype
-    n_atoms = 1 if prototype is None else sum(Prototype.of(prototype).multiplicities)
-    return clone(pipeline[0]).fit([f"H{n_atoms}"])  # fits any structure, in one way
+    return pipeline.set_params(elementalmodetransformer=clone(start[0])), start[0]
 
 
 def _card(name: str, table: str, target: str, X: Any, y: Any) -> str:
@@ -180,13 +168,11 @@ def train(
         on_error=on_error,
         rejected=rejected,
     )
-    pipeline = _pipeline(verbose=int(sys.stderr.isatty()), **settings)
+    pipeline, reader = _pipeline(verbose=int(sys.stderr.isatty()), **settings)
     from sklearn_elmodes import save_model
     from sklearn_elmodes.cli.rows import read_labelled
 
-    rows = read_labelled(
-        _reader(pipeline), table, input_format, formula, target, on_error, rejected
-    )
+    rows = read_labelled(reader, table, input_format, formula, target, on_error, rejected)
     X, y = rows["formula"].to_numpy(), rows["true"].to_numpy()
     resumable = {} if checkpoint is None else {"formationenergyregressor__checkpoint": checkpoint}
     with _whole_trainings(
@@ -279,7 +265,7 @@ def evaluate(
     check_outputs(
         output, page, inputs=[table, settings["pretrained"]], on_error=on_error, rejected=rejected
     )
-    pipeline = _pipeline(verbose=0, **settings)
+    pipeline, reader = _pipeline(verbose=0, **settings)
     from sklearn.model_selection import GroupKFold
 
     from sklearn_elmodes import LeaveOneElementOut
@@ -287,9 +273,7 @@ def evaluate(
     from sklearn_elmodes.cli.tables import write_table
     from sklearn_elmodes.model_selection import predict_held_out
 
-    rows = read_labelled(
-        _reader(pipeline), table, input_format, formula, target, on_error, rejected
-    )
+    rows = read_labelled(reader, table, input_format, formula, target, on_error, rejected)
     X, y = rows["formula"].to_numpy(), rows["true"].to_numpy()
     groups = composition_numbers(X)
     if leave_one_element_out:
@@ -345,18 +329,18 @@ def _summarise(found: Any, scheme: str, unit: str) -> dict[str, Any]:
     true, predicted = found["true"].astype(float), found["predicted"]
     error = (predicted - true).abs()
     by = "held_out" if "held_out" in found else "fold"
-    parts = error.groupby(found[by], sort=False).agg(["mean", "size"])
+    parts = error.groupby(found[by], sort=False).mean()
     summary: dict[str, Any] = {
         "scheme": scheme,
         "unit": unit,
         "rows": int(found["row"].nunique()),
         "mae": mean_absolute_error(true, predicted),
-        "mae_mean_of_parts": float(parts["mean"].mean()),
-        "mae_std_of_parts": float(parts["mean"].std()) if len(parts) > 1 else None,
+        "mae_mean_of_parts": float(parts.mean()),
+        "mae_std_of_parts": float(parts.std()) if len(parts) > 1 else None,
         "rmse": root_mean_squared_error(true, predicted),
         "r2": float(r2_score(true, predicted)) if len(true) > 1 else None,
         "mae_of_the_mean": float(np.abs(true - true.mean()).mean()),
-        f"mae_by_{by}": {str(name): float(mae) for name, mae in parts["mean"].items()},
+        f"mae_by_{by}": {str(name): float(mae) for name, mae in parts.items()},
     }
     if "spread" in found:
         summary["share_within_one_spread"] = float((error <= found["spread"]).mean())
