@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import get_data_home
 from threadpoolctl import threadpool_limits
 
-from sklearn_elmodes.elements import SYMBOLS
-from sklearn_elmodes.formulas import parse_formulas, reduce_amounts
+from sklearn_elmodes.formulas import element_fractions
 from sklearn_elmodes.inspection import pyplot
 
 Rows = tuple[NDArray[Any], NDArray[np.float64]]
@@ -43,25 +42,33 @@ def parse_arguments(
     return arguments
 
 
-def read_energies(path: str) -> Rows:
-    """Read formulas and formation energies, eV/atom, of a table in scikit-learn's data home."""
+def read_energies(path: str, *, lowest: bool = False) -> Rows:
+    """Read formulas and formation energies, eV/atom, of a table in scikit-learn's data home.
+
+    With ``lowest`` only the row that the table marks as the lowest of its composition.
+    """
     # A formula may spell NaN.
     table = pd.read_csv(Path(get_data_home()) / path, keep_default_na=False)
+    if lowest:
+        table = table[table["is_lowest"].astype(bool)]
     return table["formula"].to_numpy(), table["e_form_ev_per_atom"].to_numpy(dtype=float)
 
 
-def composition_keys(formulas: Any) -> list[bytes]:
-    """Return what is equal for equal compositions."""
-    compositions = parse_formulas(formulas)
-    amounts = np.zeros((len(compositions), len(SYMBOLS) + 1))
-    amounts[compositions.rows, compositions.atomic_numbers] = compositions.amounts
-    return [row.tobytes() for row in reduce_amounts(amounts)]
+def are_near(formulas: Any, others: Any, tolerance: float = 0.006) -> NDArray[np.bool_]:
+    """Mark the formulas of which another has the same elements, and nearly their fractions.
 
-
-def are_in(formulas: Any, others: Any) -> NDArray[np.bool_]:
-    """Mark the formulas whose composition is one of others."""
-    known = set(composition_keys(others))
-    return np.array([key in known for key in composition_keys(formulas)])
+    So Fe877S1000 is near to Fe7S8, of which it is a decimal spelling.
+    """
+    known: dict[bytes, list[NDArray[np.float32]]] = {}
+    for row in element_fractions(others):
+        known.setdefault((row > 0).tobytes(), []).append(row[row > 0])
+    tables = {elements: np.array(rows) for elements, rows in known.items()}
+    near = []
+    for row in element_fractions(formulas):
+        table = tables.get((row > 0).tobytes())
+        found = table is not None and (np.abs(table - row[row > 0]).max(axis=1) < tolerance).any()
+        near.append(bool(found))
+    return np.array(near)
 
 
 def summarise(values: list[float]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from _common import (
     Rows,
-    are_in,
+    are_near,
     errors,
     one_thread,
     parse_arguments,
@@ -108,7 +108,7 @@ def materials_project(arguments: argparse.Namespace, folds: bool) -> tuple[Any, 
         parts = [(X[::40], y[::40]) for X, y in parts]
     X, y = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     magpie = magpie_statistics(X)
-    seen = are_in(X, read_energies("oqmd_formation_enthalpy/train.csv.gz")[0])
+    seen = are_near(X, read_energies("oqmd_formation_enthalpy/train.csv.gz")[0])
     n_train, n_test = len(parts[0][1]), len(parts[2][1])
     cases: dict[str, list[tuple[NDArray[np.intp], NDArray[np.intp]]]] = {}
     if folds:

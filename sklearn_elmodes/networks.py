@@ -47,6 +47,9 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
+_SMALLEST_SQUARE = 1e-3  # rows of zeros stay zeros
+
+
 class EnsembleLinear(nn.Module):
     """One linear layer for each member of an ensemble.
 
@@ -82,17 +85,27 @@ class EnsembleLinear(nn.Module):
 
 
 class Residual(nn.Module):
-    """A hidden layer whose result is added to its input."""
+    """A hidden layer whose result is added to its input.
 
-    def __init__(self, linear: EnsembleLinear, activation: str, dropout: float) -> None:
+    If ``normalised``, the layer reads its input divided by its root mean square, so that
+    no chain of layers can multiply what is unlike the training data.
+    """
+
+    def __init__(
+        self, linear: EnsembleLinear, activation: str, dropout: float, normalised: bool = False
+    ) -> None:
         super().__init__()
         self.linear = linear
+        self.normalised = normalised
         self.activation = _ACTIVATIONS[activation]()
         self.dropout = dropout
 
     def forward(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         """Keep the shape (n_members, n_rows, width); a generator means training."""
-        change = self.activation(self.linear(x))
+        read = x
+        if self.normalised:
+            read = x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + _SMALLEST_SQUARE)
+        change = self.activation(self.linear(read))
         if generator is not None and self.dropout:
             # One mask serves all members: on a CPU random bits cost as much as
             # the products, and the members see different rows anyway.
@@ -145,12 +158,13 @@ def _hidden_layers(
     make_linear: Callable[[int, int], EnsembleLinear],
     activation: str,
     dropout: float,
+    normalised: bool = False,
 ) -> Iterator[nn.Module]:
     """Yield layers between ``sizes``, of which those that keep the width are residual."""
     for n_in, n_out in itertools.pairwise(sizes):
         linear = make_linear(n_in, n_out)
         if n_in == n_out:
-            yield Residual(linear, activation, dropout)
+            yield Residual(linear, activation, dropout, normalised)
         else:
             yield nn.Sequential(linear, _ACTIVATIONS[activation]())
 
@@ -387,7 +401,9 @@ class SetNetwork(EnsembleNetwork):
             {"element": nn.Sequential(*element), "amount": nn.Sequential(*amount)}
         )
         self.joint = nn.ModuleList([_ACTIVATIONS[activation]()])
-        self.joint += _hidden_layers(hidden_layer_sizes, linear, activation, dropout)
+        self.joint += _hidden_layers(
+            hidden_layer_sizes, linear, activation, dropout, normalised=True
+        )
         self.last = linear(hidden_layer_sizes[-1], n_outputs)
         self.to(dtype)
 
