@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from joblib import Memory
 from numpy.typing import NDArray
 from sklearn.datasets import get_data_home
 from threadpoolctl import threadpool_limits
@@ -40,6 +41,21 @@ def parse_arguments(
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     return arguments
+
+
+def add_cache(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cache`` to the options."""
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        help="folder for finished fits, from which a run that was broken off goes on; "
+        "for one state of the code",
+    )
+
+
+def remembered(function: Callable[..., Any], arguments: argparse.Namespace) -> Callable[..., Any]:
+    """Keep what a function returns in the folder of ``--cache``, if there is one."""
+    return Memory(arguments.cache, verbose=0).cache(function)
 
 
 def read_energies(path: str, *, lowest: bool = False) -> Rows:

@@ -30,11 +30,13 @@ import numpy as np
 import torch
 from _common import (
     Rows,
+    add_cache,
     are_near,
     errors,
     one_thread,
     parse_arguments,
     read_energies,
+    remembered,
     summarise,
     write_results,
 )
@@ -55,6 +57,7 @@ MEAN = "mean of the training data"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    add_cache(parser)
     parser.add_argument("--task", choices=[*TASKS, "all"], default="all")
 
 
@@ -130,7 +133,7 @@ def materials_project(arguments: argparse.Namespace, folds: bool) -> tuple[Any, 
     ]
     jobs.sort(key=lambda job: -len(job[3]))  # the long ones first
     found = Parallel(n_jobs=arguments.threads)(
-        delayed(evaluate)(
+        delayed(remembered(evaluate, arguments))(
             name,
             make_model(name, len(train), draw, arguments.quick),
             ((magpie if name == FOREST else X)[train], y[train]),
@@ -201,7 +204,7 @@ def oqmd(arguments: argparse.Namespace) -> tuple[Any, dict[str, bool]]:
         name: magpie_statistics(formulas) for name, formulas in (("train", X), ("test", test[0]))
     }
     found = Parallel(n_jobs=arguments.threads)(
-        delayed(evaluate)(
+        delayed(remembered(evaluate, arguments))(
             name,
             model,
             (magpie["train"] if name == FOREST else X, y),

@@ -27,7 +27,7 @@ from sklearn_elmodes.prototypes import Prototype
 from sklearn_elmodes.regressor import FormationEnergyRegressor
 from sklearn_elmodes.transformer import ElementalModeTransformer
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _KEY = "sklearn_elmodes"
 _CHECKSUM = "sha256"
 _MAX_SITES = 1000  # the orders of a million sites would fill the memory
@@ -274,6 +274,8 @@ _NEW_PARAMETERS: dict[int, dict[str, State]] = {
 
 def _of_this_schema(step: State, schema: int) -> State:
     """Add to a step of an earlier schema what it lacks."""
+    if schema < 4 and step.get("parameters", {}).get("architecture") == "set":
+        raise ValueError("its set network has layers that this release lacks: train it again")
     for since, parameters in _NEW_PARAMETERS.items():
         if schema < since and step["class"] in parameters:
             step = {**step, "parameters": {**step["parameters"], **parameters[step["class"]]}}

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_elmodes.ensemble import NetworkEnsemble
 
-_ERROR_OF_SAME = 2.0  # a pretrained model's error on its own quantity, in mean deviations of y
+_ERROR_OF_SAME = 2.0  # a pretrained model's error on its own quantity, in median deviations of y
 
 
 class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
@@ -342,8 +342,9 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
             return False
         reader = copy(source)
         reader.n_sites = self.n_sites  # of a set, only the room
-        error = np.abs(reader._members(X).mean(axis=0) - y).mean()
-        variation = np.abs(y - np.median(y)).mean()
+        # Medians, so that a few rows unlike the rest do not decide.
+        error = np.median(np.abs(reader._members(X).mean(axis=0) - y))
+        variation = np.median(np.abs(y - np.median(y)))
         if error < min(source.target_scale_, _ERROR_OF_SAME * variation):
             return True
         warnings.warn(

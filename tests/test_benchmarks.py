@@ -21,6 +21,7 @@ NEED_ELPASOLITES = {
 }
 NEED_TABLES = {
     "any_formula": ["oqmd_formation_enthalpy/train.csv.gz", "mp_formation_energy/train.csv.gz"],
+    "transfer": ["ssub_formation_enthalpy/ssub_expt.csv.gz"],
     "train_general": ["oqmd_formation_enthalpy/train.csv.gz"],
 }
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))

@@ -185,6 +185,13 @@ def test_another_quantity_is_scaled_anew(general, data):
     } == {"last"}
 
 
+def test_a_few_odd_rows_do_not_make_another_quantity(general, data):
+    X, y = data
+    y = np.where(np.arange(len(y)) % 20 == 0, 1e3, y)
+    tuned = formulas(pretrained=general, max_iter=1).fit(X, y)
+    assert tuned[-1].target_scale_ == general[-1].target_scale_
+
+
 @pytest.mark.parametrize("unit", [0.1, 1e-3])
 def test_a_quantity_of_small_numbers_is_scaled_anew(unit, general, data):
     X, y = data

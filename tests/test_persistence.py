@@ -148,7 +148,7 @@ def gap(header, arrays):
 
 
 def newer(header, arrays):
-    header["schema_version"] = 4
+    header["schema_version"] = 5
 
 
 def other_class(header, arrays):
@@ -288,7 +288,7 @@ def odd_source(header, arrays):
         (wrong_shape, "do not have the shapes"),
         (huge_layer, "do not have the shapes"),
         (gap, "not finite"),
-        (newer, "schema version 4"),
+        (newer, "schema version 5"),
         (other_class, "does not describe a model"),
         (unknown_parameter, "does not describe a model"),
         (missing_parameter, "other parameters: .'encoder_activation'"),
@@ -559,6 +559,19 @@ def test_a_file_of_the_first_schema_still_loads():
     energy, spread = model.predict(["K2NaAlF6", "Cs2NaBiCl6"], return_std=True)
     np.testing.assert_allclose(energy, STORED[0], atol=2e-4)
     np.testing.assert_allclose(spread, STORED[1], atol=2e-4)
+
+
+def test_a_set_network_of_an_earlier_schema_is_refused(tmp_path):
+    path = tmp_path / "model.safetensors"
+    model = make_formation_energy_pipeline(max_iter=1, random_state=0)
+    save_model(model.fit(["NaCl", "KBr", "Fe2O3"], [-2.1, -2.0, -1.7]), path)
+
+    def earlier(header, arrays):
+        header["schema_version"] = 3
+
+    rewrite(path, earlier)
+    with pytest.raises(ValueError, match="set network has layers that this release lacks"):
+        load_model(path)
 
 
 def test_shipped_model_predicts_what_it_predicted():
