@@ -169,6 +169,20 @@ def test_formulas_of_any_kind_are_the_measured_ones():
     for name in parts[0]:
         cells = [f"{part[name]['mae']['mean']:.3f}" for part in parts]
         assert f"| {name} | {' | '.join(cells)} |" in README
+    for name, scores in result("any_formula_mp_folds")["5-fold"].items():
+        mae = scores["mae"]
+        assert f"| {name} | {mae['mean']:.4f} ± {mae['std']:.4f} |" in README
+
+
+def test_transfer_is_the_measured_one():
+    for case in ("SSUB, 10-fold", "measured enthalpies, 10-fold"):
+        curves = result("transfer")[case]["rows to train on"]
+        for start in curves["all"]:
+            cells = [
+                f"{curves[n][start]['mae']:.3f}" for n in ("50", "100", "200", "400", "800")
+            ]
+            cells.append(f"{curves['all'][start]['mae']:.4f}")
+            assert f"| {start} | {' | '.join(cells)} |" in README
 
 
 def test_model_card_of_the_general_model():
