@@ -341,7 +341,7 @@ class SetNetwork(EnsembleNetwork):
 
     What each element brings, read from its modes and its amount, is summed over
     the formula (deep sets, Zaheer et al. 2017, arXiv:1703.06114); residual layers
-    follow.
+    that read normalised input follow.
 
     Parameters
     ----------

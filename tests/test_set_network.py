@@ -13,6 +13,7 @@ from sklearn_elmodes import (
 )
 from sklearn_elmodes.batches import SetDataset
 from sklearn_elmodes.datasets import load_expt_formation_enthalpies
+from sklearn_elmodes.elements import SYMBOLS
 from sklearn_elmodes.networks import N_AMOUNT_FEATURES, SetNetwork, amount_features
 
 SMALL = {
@@ -72,7 +73,8 @@ def by_hand(network, X, n_sites):
             code = silu(linear(np.hstack([code, known]), "encoder.amount.0", member))
             x = silu(linear(code, "encoder.amount.2", member).sum(axis=0))
             for layer in (1, 2):
-                x = x + silu(linear(x, f"joint.{layer}.linear", member))
+                read = x / np.sqrt((x**2).mean() + 1e-3)
+                x = x + silu(linear(read, f"joint.{layer}.linear", member))
             out[member, row] = linear(x, "last", member)[0]
     return out
 
@@ -210,6 +212,30 @@ def test_pipeline():
     assert pipeline[-1].n_sites == pipeline[0].max_elements == 10
     with pytest.raises(ValueError, match="leave out prototype"):
         make_formation_energy_pipeline("ABC2D6", architecture="set")
+
+
+def test_elements_have_the_energy_of_elements():
+    energy, spread = load_pretrained("oqmd").predict(SYMBOLS[:103], return_std=True)
+    assert np.abs(energy).max() < 0.25
+    assert np.median(np.abs(energy)) < 0.02
+    assert spread.max() < 0.1
+
+
+def test_no_formula_makes_the_general_model_wild():
+    rng = np.random.RandomState(0)
+    formulas = [
+        "".join(
+            f"{symbol}{amount}"
+            for symbol, amount in zip(
+                rng.choice(SYMBOLS[:94], n, replace=False), rng.randint(1, 100, n), strict=True
+            )
+        )
+        for n in rng.randint(2, 8, 5000)
+    ]
+    formulas += ["Li2O5", "Na2O5", "Fe99C", "H999999O"]
+    energy, spread = load_pretrained("oqmd").predict(formulas, return_std=True)
+    assert -6 < energy.min() < energy.max() < 5
+    assert spread.max() < 2
 
 
 def test_no_measured_compound_makes_the_general_model_wild():
