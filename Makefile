@@ -5,7 +5,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 # Two cores are what everything is measured on; more threads slow small networks down.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test test-oldest test-newest fuzz docs lint format clean
+.PHONY: demo test test-oldest test-newest bench bench-quick fuzz docs lint format clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/elmodes demo --output elmodes-demo
@@ -21,6 +21,23 @@ test-oldest test-newest: test-%:
 	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check \
 		--constraint .venv-$*/constraints.txt --editable '.[tests]'
 	.venv-$*/bin/python -m pytest -o filterwarnings=error:::sklearn_elmodes
+
+# All comparisons that need no hours, with environments for the packages to compare with, then
+# the tables from all results. What needs hours runs by itself: python benchmarks/NAME.py
+BENCH := startup featurization conformance training_overhead periodic_trends screening measured_enthalpies
+
+bench: $(VENV)/test.stamp
+	failed=; for name in $(BENCH); do $(BIN)/python benchmarks/$$name.py || failed="$$failed $$name"; done; \
+		$(BIN)/python benchmarks/_tables.py && test -z "$$failed" || { echo "Failed:$$failed"; exit 1; }
+
+# Under 3 minutes once the environments are there; of them, those that are small.
+BENCH_QUICK := startup featurization conformance
+
+bench-quick: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/_environments.py cbfv elementembeddings
+	for name in $(BENCH_QUICK); do \
+		$(BIN)/python benchmarks/$$name.py --quick --threads 1 --output .bench-quick || exit 1; \
+	done
 
 # Seconds for each kind of input; what breaks something is left in .fuzz.
 FUZZ_SECONDS ?= 120
@@ -47,7 +64,7 @@ format: $(VENV)/test.stamp
 
 clean:
 	rm -rf $(VENV) .venv-oldest .venv-newest .fuzz elmodes-demo build *.egg-info \
-		docs/_build docs/api docs/auto_examples
+		benchmarks/.venvs .bench-quick docs/_build docs/api docs/auto_examples
 
 # A stamp is written when its step is complete, so that a broken one is repeated.
 $(VENV)/venv.stamp:

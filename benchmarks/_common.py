@@ -25,7 +25,8 @@ from sklearn_elmodes.inspection import pyplot
 
 Rows = tuple[NDArray[Any], NDArray[np.float64]]
 RESULTS = Path(__file__).with_name("results")
-PACKAGES = ("sklearn-elmodes", "scikit-learn", "skorch", "torch", "numpy", "pandas", "matminer")
+PACKAGES = ("sklearn-elmodes", "scikit-learn", "skorch", "torch", "numpy", "pandas")
+PACKAGES += ("matminer", "pymatgen")
 
 
 def parse_arguments(

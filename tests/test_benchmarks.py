@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,10 +21,12 @@ NEED_ELPASOLITES = {
     "skipatom_subset",
     "training_overhead",
 }
+PAGES = [FOLDER.parent / "README.md", FOLDER / "README.md"]
 NEED_TABLES = {
     "any_formula": ["oqmd_formation_enthalpy/train.csv.gz", "mp_formation_energy/train.csv.gz"],
-    "transfer": ["ssub_formation_enthalpy/ssub_expt.csv.gz"],
+    "featurization": ["oqmd_formation_enthalpy/train.csv.gz"],
     "train_general": ["oqmd_formation_enthalpy/train.csv.gz"],
+    "transfer": ["ssub_formation_enthalpy/ssub_expt.csv.gz"],
 }
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
 
@@ -64,3 +68,59 @@ def test_every_script_has_a_stored_full_run():
         assert any(path.stem.startswith(name) for name in SCRIPTS)
     for name in SCRIPTS:
         assert any(path.stem.startswith(name) for path in stored)
+
+
+def test_every_version_of_a_peer_is_pinned():
+    files = sorted((FOLDER / "peers").glob("*.txt"))
+    assert files
+    for path in files:
+        lines = [line for line in path.read_text().splitlines() if line[0] != "#"]
+        names = [re.fullmatch(r"([\w.-]+)==[\w.]+", line)[1].lower() for line in lines]
+        assert path.stem in names
+
+
+def tables(*arguments):
+    command = [sys.executable, str(FOLDER / "_tables.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
+def test_tables_are_what_the_results_say(page):
+    done = tables("--check", page)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_altered_table_is_found_and_mended(tmp_path):
+    page = tmp_path / "README.md"
+    block = r"<!-- table: measured_enthalpies -->\n.*?<!-- end -->"
+    text = re.search(block, PAGES[0].read_text(encoding="utf-8"), flags=re.DOTALL).group()
+    page.write_text(f"Before.\n{re.sub(r'0[.]0', '0.1', text)}\nAfter.\n", encoding="utf-8")
+    done = tables("--check", page)
+    assert done.returncode == 1
+    assert f"Out of date: {page}" in done.stderr
+    assert tables(page).returncode == 0
+    assert page.read_text(encoding="utf-8") == f"Before.\n{text}\nAfter.\n"
+    assert tables("--check", page).returncode == 0
+
+
+def test_a_missing_results_file_is_named(tmp_path):
+    done = tables("--check", "--results", tmp_path, PAGES[0])
+    assert done.returncode == 1
+    assert "learning_curve.json is missing: python benchmarks/learning_curve.py" in done.stderr
+
+
+def test_bench_quick(elpasolites, shared_table):
+    shared_table("oqmd_formation_enthalpy/train.csv.gz")
+    missing = [
+        name
+        for name in ("cbfv", "elementembeddings")
+        if not (FOLDER / ".venvs" / name / "pins.txt").exists()
+    ]
+    if missing or shutil.which("make") is None:
+        pytest.skip(f"needs make, and the environments {missing}: make bench-quick makes them")
+    # With this Python in place of that of .venv.
+    command = ["make", "bench-quick", f"BIN={Path(sys.executable).parent}"]
+    done = subprocess.run([*command, "--old-file=.venv/test.stamp"], cwd=FOLDER.parent, timeout=600)
+    assert done.returncode == 0
+    found = json.loads((FOLDER.parent / ".bench-quick" / "featurization.json").read_text())
+    assert "ElementEmbeddings, mean" in found["results"]["elpasolites"]

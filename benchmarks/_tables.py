@@ -1,0 +1,205 @@
+"""Write the tables of README.md and benchmarks/README.md from the results files.
+
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``; NAME is a function here.
+``python benchmarks/_tables.py`` rewrites them, and with ``--check`` fails where one is not
+what the results files say.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+PAGES = (FOLDER.parent / "README.md", FOLDER / "README.md")
+BLOCK = re.compile(r"(?P<begin><!-- table: (?P<name>\w+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
+TABLES: dict[str, Callable[[Path], str]] = {}
+
+
+def table(function: Callable[[Path], str]) -> Callable[[Path], str]:
+    """Make a function available to the pages, under its name."""
+    TABLES[function.__name__] = function
+    return function
+
+
+def read(results: Path, name: str) -> dict[str, Any]:
+    """Return what a results file holds."""
+    path = results / f"{name}.json"
+    if not path.exists():
+        raise SystemExit(f"{path.name} is missing: python benchmarks/{name}.py writes it.")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def markdown(header: Iterable[str], rows: Iterable[Iterable[str]], number_columns: int = 0) -> str:
+    """Write a table; its last columns may be numbers, which stand to the right."""
+    header = list(header)
+    marks = ["---"] * (len(header) - number_columns) + ["---:"] * number_columns
+    lines = [f"| {' | '.join(cells)} |" for cells in (header, *rows)]
+    lines.insert(1, f"|{'|'.join(marks)}|")
+    return "".join(f"{line}\n" for line in lines)
+
+
+@table
+def learning_curve(results: Path) -> str:
+    curve = read(results, "learning_curve")["results"]["n_train"]
+    *few, last = ("250", "1000", "4000", "8472")
+    rows = []
+    for name, found in curve[last].items():
+        cells = [f"{curve[n][name]['mae']['mean']:.3f}" for n in few]
+        rows.append([name, *cells, f"{found['mae']['mean']:.4f} ± {found['mae']['std']:.4f}"])
+    return markdown(["model", "N = 250", "1,000", "4,000", "8,472"], rows)
+
+
+@table
+def measured_enthalpies(results: Path) -> str:
+    found = read(results, "measured_enthalpies")["results"]
+    rows = [[name, f"{found[name]['mae']:.4f}"] for name in found if name != "n_rows"]
+    return markdown(["model", "MAE"], rows)
+
+
+@table
+def calibration(results: Path) -> str:
+    found = read(results, "calibration")["results"]
+    elements = ("Cl", "Ga", "Cs", "O")
+    held_out = {run["element"]: run["coverage"] for run in found["runs"] if run["element"]}
+    rows = []
+    for name, levels in found["known elements"].items():
+        cells = [f"{level['mean']:.1%}" for level in levels.values()]
+        cells += [f"{held_out[element][name][2]:.0%}" for element in elements]
+        rows.append([name, *cells])
+    return markdown(["interval", "50 %", "80 %", "90 %", "95 %", *elements], rows)
+
+
+@table
+def speed(results: Path) -> str:
+    found = read(results, "featurization")["results"]["elpasolites"]
+    strings = found["strings to pooled features"]["median"]
+    sites = found["site arrays of symbols to features"]["median"]
+    magpie, embeddings = (
+        1 / found[name]["ratio"]["median"]
+        for name in ("matminer, Magpie, one process", "ElementEmbeddings, mean")
+    )
+    return (
+        f"Speed on one core (`python benchmarks/featurization.py`): {round(strings, -3):,.0f} "
+        f"formulas per second to pooled\nfeatures, {sites / 1e6:.1f} million site rows per second, "
+        f"both read and checked. The pooled features are {magpie:,.0f} times\nas fast as "
+        f"matminer's Magpie and {embeddings:.0f} times as fast as ElementEmbeddings' mean.\n"
+    )
+
+
+def featurization_of(results: Path, data: str) -> str:
+    found = read(results, "featurization")["results"][data]
+    rows = []
+    for name, way in found.items():
+        ratio, rates = way["ratio"], way["rows_per_cpu_second"]["values"]
+        per_cpu = f"{way['median']:,.0f} ({min(rates):,.0f} to {max(rates):,.0f})"
+        of = 1 / ratio["median"]
+        times = f"{of:,.0f}" if of >= 10 else f"{of:.2g}"
+        if "gather" in ratio["to"]:
+            times = "–"
+        if way["largest_child_mb"]:
+            memory = f"{way['peak_mb']:,.0f} and {way['largest_child_mb']:,.0f} a child"
+        else:
+            memory = f"{way['peak_mb']:,.0f} ({way['peak_beyond_libraries_mb']:,.0f})"
+        clock = f"{way['rows_per_second']['mean']:,.0f}"
+        rows.append([name, f"{way['timed_rows']:,}", per_cpu, times, clock, memory])
+    header = ["features", "rows timed", "rows per CPU-second", "pooled is faster by"]
+    return markdown([*header, "rows per second", "peak memory, MB"], rows, 5)
+
+
+@table
+def featurization_elpasolites(results: Path) -> str:
+    return featurization_of(results, "elpasolites")
+
+
+@table
+def featurization_oqmd(results: Path) -> str:
+    return featurization_of(results, "OQMD")
+
+
+@table
+def conformance_checks(results: Path) -> str:
+    rows = []
+    for tool in read(results, "conformance")["results"].values():
+        package, package_version = next(iter(tool["versions"].items()))
+        for name, found in tool["checks"].items():
+            if "refused" in found:
+                checked = f"refused: {found['refused'].split('. ')[0]}".replace("`", "")
+            else:
+                checked = f"{found['passed']} of {found['checks']} pass"
+                checked += f", {found['skipped']} skipped" if found["skipped"] else ""
+            answers = [
+                tool["interface"][name].get(key, "–").split(":")[0]
+                for key in ("clone", "get_feature_names_out", "set_output")
+            ]
+            rows.append([f"{package} {package_version}", f"`{name}`", checked, *answers])
+    tried = ("check_estimator", "clone", "get_feature_names_out", "set_output")
+    return markdown(["package", "estimator", *(f"`{name}`" for name in tried)], rows)
+
+
+@table
+def conformance_bad_rows(results: Path) -> str:
+    tools = read(results, "conformance")["results"]
+    rows = []
+    for case in next(iter(tools.values()))["bad rows"]:
+        cells = []
+        for tool in tools.values():
+            found = tool["bad rows"][case]
+            if found["outcome"] == "error":
+                named = [what for what in ("value", "row") if found[f"names the {what}"]]
+                cells.append(" of ".join(["error", " and ".join(named)]) if named else "error")
+            else:
+                outcome = found["outcome"].replace("numbers", "**numbers**")
+                cells.append(outcome + (", with a note" if found["said"] else ""))
+        rows.append([case, *cells])
+    return markdown(["one row of 21", *tools], rows)
+
+
+@table
+def environments(results: Path) -> str:
+    """Tell the versions of the peers, from their pins."""
+    from _environments import NAMES, pins
+
+    rows = []
+    for name in NAMES:
+        found = {package.casefold(): number for package, number in pins(name).items()}
+        others = ", ".join(f"{p} {found[p]}" for p in ("numpy", "pandas", "torch") if p in found)
+        rows.append([name, found[name], others, f"[{len(found)} pins](peers/{name}.txt)"])
+    return markdown(["environment", "version", "with", "all"], rows)
+
+
+def rewritten(page: str, results: Path) -> str:
+    """Return a page with all its tables as the results files have them."""
+
+    def block(match: re.Match[str]) -> str:
+        return match["begin"] + TABLES[match["name"]](results) + match["end"]
+
+    return BLOCK.sub(block, page)
+
+
+def main() -> None:
+    """Rewrite the pages, or check them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if out of date")
+    parser.add_argument("--results", type=Path, default=FOLDER / "results", help="folder to read")
+    parser.add_argument("pages", type=Path, nargs="*", default=PAGES, metavar="PAGE")
+    arguments = parser.parse_args()
+    stale = []
+    for page in arguments.pages:
+        text = page.read_text(encoding="utf-8")
+        new = rewritten(text, arguments.results)
+        if new != text:
+            stale.append(str(page))
+            if not arguments.check:
+                page.write_text(new, encoding="utf-8")
+                print(f"Wrote the tables of {page}.")
+    if arguments.check and stale:
+        raise SystemExit(f"Out of date: {', '.join(stale)}; python benchmarks/_tables.py writes it")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Time and memory of one way to make features of formulas.
+
+Each function returns what is timed: it takes rows and makes their features. Loading tables
+is not part of it.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from _worker import answer, measure
+
+Featurize = Callable[[Any], Any]
+STATISTICS = ["mean", "variance", "minpool", "maxpool", "range", "sum"]
+STATISTICS += ["geometric_mean", "harmonic_mean"]
+
+
+def pooled() -> Featurize:
+    from sklearn_elmodes import ElementalModeTransformer
+
+    return ElementalModeTransformer().fit(["NaCl"]).transform
+
+
+def by_element() -> Featurize:
+    from sklearn_elmodes import ElementalModeTransformer
+
+    return ElementalModeTransformer(pooling=None).fit(["NaCl"]).transform
+
+
+def sites() -> Featurize:
+    from sklearn_elmodes import ElementalModeTransformer
+
+    return ElementalModeTransformer(prototype="ABC2D6").fit(["K2NaAlF6"]).transform
+
+
+def amounts() -> Featurize:
+    from sklearn_elmodes.formulas import parse_formulas
+
+    return parse_formulas
+
+
+def magpie(n_jobs: int | None = 1) -> Featurize:
+    from matminer.featurizers.composition import ElementProperty
+    from pymatgen.core import Composition
+
+    featurizer = ElementProperty.from_preset("magpie", impute_nan=False)
+    if n_jobs is not None:
+        featurizer.set_n_jobs(n_jobs)
+    return lambda X: featurizer.featurize_many([Composition(f) for f in X], pbar=False)
+
+
+def magpie_parallel() -> Featurize:
+    return magpie(n_jobs=None)
+
+
+def elementembeddings_mean(statistics: str | list[str] = "mean") -> Featurize:
+    from elementembeddings.composition import composition_featuriser
+    from elementembeddings.core import Embedding
+
+    # With the name in place of the table, the file is read again for each formula.
+    table = Embedding.load_data("magpie")
+    return lambda X: composition_featuriser(X, embedding=table, stats=statistics)
+
+
+def elementembeddings_all() -> Featurize:
+    return elementembeddings_mean(STATISTICS)
+
+
+def cbfv() -> Featurize:
+    import pandas as pd
+    from CBFV.composition import generate_features
+
+    # It asks for a target.
+    return lambda X: generate_features(
+        pd.DataFrame({"formula": X, "target": 0.0}), elem_prop="magpie"
+    )
+
+
+def pymatgen() -> Featurize:
+    from pymatgen.core import Composition
+
+    return lambda X: [Composition(formula) for formula in X]
+
+
+def plain_python() -> Featurize:
+    token = re.compile(r"([A-Z][a-z]?)([0-9.]*)")
+
+    def count(formulas: list[str]) -> list[dict[str, float]]:
+        return [{s: float(n or 1) for s, n in token.findall(formula)} for formula in formulas]
+
+    return count
+
+
+def gather() -> Featurize:
+    table = np.random.RandomState(0).rand(119, 12).astype("f4")
+    return lambda X: table[X].reshape(len(X), -1)
+
+
+def main(function: str, data: str, n_rows: int, least_seconds: float) -> dict[str, float]:
+    """Measure one of these functions on the first rows of a file."""
+    warnings.simplefilter("ignore")  # of logarithms of zero in geometric means
+    X = np.load(data)[:n_rows]
+    return measure(globals()[function](), X.tolist() if X.ndim == 1 else X, least_seconds)
+
+
+if __name__ == "__main__":
+    answer(main)
