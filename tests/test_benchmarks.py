@@ -84,7 +84,7 @@ def tables(*arguments):
     return subprocess.run(command, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
+@pytest.mark.parametrize("page", PAGES, ids=["README", "benchmarks"])
 def test_tables_are_what_the_results_say(page):
     done = tables("--check", page)
     assert done.returncode == 0, done.stderr
