@@ -581,7 +581,7 @@ def as_column(X: Any) -> list[Any]:
     if not isinstance(X, Iterable) or isinstance(X, Set):
         raise ValueError(f"Expected a sequence of formulas, got {shown(X)}.")
     column = list(X)
-    if not any(isinstance(item, (list, tuple, np.ndarray)) for item in column):
+    if not any(issubclass(kind, (list, tuple, np.ndarray)) for kind in set(map(type, column))):
         return column
     # A nested list is a matrix; NumPy would split mappings, so unwrap by hand.
     lengths = [

@@ -401,11 +401,12 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         unknown = self._check_elements(compositions)
         first, second = np.triu_indices(by_number.shape[1], k=1)
         moments = np.hstack([by_number, by_number**2, by_number[:, first] * by_number[:, second]])
-        blocks = [
-            self._pool_block(compositions.part(start, start + _POOLED_ROWS), by_number, moments)
-            for start in range(0, len(compositions), _POOLED_ROWS)
-        ]
-        features = np.concatenate(blocks)
+        # What comes of the moments, smallest and largest modes, and four of the stoichiometry.
+        n_features = moments.shape[1] + 2 * by_number.shape[1] + 4
+        features = np.empty((len(compositions), n_features), dtype=self.dtype)
+        for start in range(0, len(compositions), _POOLED_ROWS):
+            stop = start + _POOLED_ROWS
+            self._pool_block(compositions.part(start, stop), moments, features[start:stop])
         if unknown.any():
             features[compositions.rows[unknown]] = np.nan
         return features
@@ -466,35 +467,47 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
     def _pool_block(
         self,
         compositions: Compositions,
-        by_number: NDArray[np.float64],
         moments: NDArray[np.float64],
-    ) -> NDArray[Any]:
-        """Pool the modes of so few rows that everything stays in the cache."""
-        starts, n_modes = compositions.starts[:-1], by_number.shape[1]
-        first, second = np.triu_indices(n_modes, k=1)
+        features: NDArray[Any],
+    ) -> None:
+        """Fill in the features of so few rows that everything stays in the cache."""
+        numbers, starts = compositions.atomic_numbers, compositions.starts[:-1]
+        n_elements = np.diff(compositions.starts)
         fraction = compositions.fractions
-        modes = by_number[compositions.atomic_numbers].astype(self.dtype)  # (n_entries, n_modes)
+        modes = self._modes_by_number.astype(self.dtype)  # (119, n_modes)
+        n_modes = modes.shape[1]
+        first, second = np.triu_indices(n_modes, k=1)
 
         # Means of the modes and of their products, in double precision: a
         # covariance is a small difference between them.
         weights = csr_array(
-            (fraction, compositions.atomic_numbers, compositions.starts),
+            (fraction, numbers, compositions.starts),
             shape=(len(compositions), len(moments)),
         )
         means = np.asarray(weights @ moments)
         mean, square, product = np.split(means, [n_modes, 2 * n_modes], axis=1)
-        features = [
+        mean = np.ascontiguousarray(mean)
+        product -= np.take(mean, first, axis=1) * np.take(mean, second, axis=1)
+
+        smallest = largest = np.take(modes, numbers[starts], axis=0)
+        for place in range(1, n_elements.max()):
+            # A formula with fewer elements repeats its last one, which changes nothing.
+            entries = starts + np.minimum(place, n_elements - 1)
+            other = np.take(modes, numbers[entries], axis=0)
+            smallest, largest = np.minimum(smallest, other), np.maximum(largest, other)
+
+        statistics = [
             mean,
             np.sqrt(np.maximum(square - mean**2, 0.0)),
-            np.minimum.reduceat(modes, starts, axis=0),
-            np.maximum.reduceat(modes, starts, axis=0),
-            product - mean[:, first] * mean[:, second],
-            np.diff(compositions.starts)[:, None],
+            smallest,
+            largest,
+            product,
+            n_elements[:, None],
             np.add.reduceat(fraction**2, starts)[:, None] ** (1 / 2),
             np.add.reduceat(fraction**3, starts)[:, None] ** (1 / 3),
             np.maximum.reduceat(fraction, starts)[:, None],
         ]
-        return np.concatenate(features, axis=1, dtype=self.dtype, casting="same_kind")
+        np.concatenate(statistics, axis=1, out=features, casting="same_kind")
 
     def _no_modes(self, symbol: str) -> str:
         named = isinstance(self.properties, str)
