@@ -5,7 +5,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 # Two cores are what everything is measured on; more threads slow small networks down.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test test-oldest test-newest bench bench-quick fuzz docs lint format clean
+.PHONY: demo test test-oldest test-newest bench bench-quick bench-check fuzz docs lint format clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/elmodes demo --output elmodes-demo
@@ -38,6 +38,10 @@ bench-quick: $(VENV)/test.stamp
 	for name in $(BENCH_QUICK); do \
 		$(BIN)/python benchmarks/$$name.py --quick --threads 1 --output .bench-quick || exit 1; \
 	done
+
+# Fails if something lost speed against a reference of the same run; benchmarks/README.md tells more.
+bench-check: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/_check.py
 
 # Seconds for each kind of input; what breaks something is left in .fuzz.
 FUZZ_SECONDS ?= 120

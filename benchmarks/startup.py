@@ -10,6 +10,12 @@ import time
 from _common import parse_arguments, summarise, write_results
 
 HEAVY = ("torch", "skorch", "matminer", "pymatgen")
+COMMANDS = {
+    "import numpy": "import numpy",
+    "import sklearn_elmodes": "import numpy, sklearn_elmodes",
+    "elmodes --help": "import sys; sys.argv = ['elmodes', '--help'];"
+    "from sklearn_elmodes.cli import main; main()",
+}
 
 
 def seconds(code: str) -> float:
@@ -22,15 +28,9 @@ def seconds(code: str) -> float:
 def main() -> None:
     """Time interpreters in turn."""
     arguments = parse_arguments(__doc__)
-    commands = {
-        "import numpy": "import numpy",
-        "import sklearn_elmodes": "import numpy, sklearn_elmodes",
-        "elmodes --help": "import sys; sys.argv = ['elmodes', '--help'];"
-        "from sklearn_elmodes.cli import main; main()",
-    }
-    times: dict[str, list[float]] = {name: [] for name in commands}
+    times: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for _ in range(2 if arguments.quick else 11):
-        for name, code in commands.items():
+        for name, code in COMMANDS.items():
             times[name].append(seconds(code))
     median = {name: statistics.median(values) for name, values in times.items()}
     extra = median["import sklearn_elmodes"] - median["import numpy"]

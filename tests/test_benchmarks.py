@@ -62,12 +62,41 @@ def test_quick_mode(name, tmp_path, request):
 
 
 def test_every_script_has_a_stored_full_run():
-    stored = sorted((FOLDER / "results").glob("*.json"))
+    stored = {path for path in (FOLDER / "results").glob("*.json") if path.stem != "check"}
     for path in stored:
         assert json.loads(path.read_text())["quick"] is False
         assert any(path.stem.startswith(name) for name in SCRIPTS)
     for name in SCRIPTS:
         assert any(path.stem.startswith(name) for path in stored)
+
+
+def check(*arguments):
+    command = [sys.executable, str(FOLDER / "_check.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_a_loss_of_speed_is_found(elpasolites, tmp_path):
+    options = ("--output", tmp_path, "amounts", "sites")
+    assert check("--store", *options).returncode == 0
+    done = check(*options)
+    assert done.returncode == 0, done.stderr
+    path = tmp_path / "check.json"
+    content = json.loads(path.read_text())
+    content["results"]["sites"]["ratio"] /= 1 - 0.4
+    path.write_text(json.dumps(content))
+    done = check(*options)
+    assert done.returncode == 1
+    lost = re.fullmatch(
+        r"sites lost ([0-9]+)%: [0-9.]+ times as fast as its reference, stored is [0-9.]+\n",
+        done.stderr,
+    )
+    assert 25 < int(lost[1]) < 55
+
+
+def test_a_check_without_stored_ratios_tells_how_to_store_them(tmp_path):
+    done = check("--output", tmp_path, "fit", "start")
+    assert done.returncode == 1
+    assert "check.json lacks fit, start: python benchmarks/_check.py --store" in done.stderr
 
 
 def test_every_version_of_a_peer_is_pinned():

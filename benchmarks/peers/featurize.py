@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from _worker import answer, measure
 
 Featurize = Callable[[Any], Any]
 STATISTICS = ["mean", "variance", "minpool", "maxpool", "range", "sum"]
@@ -102,10 +101,14 @@ def gather() -> Featurize:
 
 def main(function: str, data: str, n_rows: int, least_seconds: float) -> dict[str, float]:
     """Measure one of these functions on the first rows of a file."""
+    from _worker import measure
+
     warnings.simplefilter("ignore")  # of logarithms of zero in geometric means
     X = np.load(data)[:n_rows]
     return measure(globals()[function](), X.tolist() if X.ndim == 1 else X, least_seconds)
 
 
 if __name__ == "__main__":
+    from _worker import answer
+
     answer(main)
