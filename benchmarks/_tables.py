@@ -30,7 +30,7 @@ def read(results: Path, name: str) -> dict[str, Any]:
     """Return what a results file holds."""
     path = results / f"{name}.json"
     if not path.exists():
-        raise SystemExit(f"{path.name} is missing: python benchmarks/{name}.py writes it.")
+        raise SystemExit(f"{path.name} is missing; a full run of its script writes it.")
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -52,6 +52,70 @@ def learning_curve(results: Path) -> str:
         cells = [f"{curve[n][name]['mae']['mean']:.3f}" for n in few]
         rows.append([name, *cells, f"{found['mae']['mean']:.4f} ± {found['mae']['std']:.4f}"])
     return markdown(["model", "N = 250", "1,000", "4,000", "8,472"], rows)
+
+
+@table
+def general_model(results: Path) -> str:
+    found = read(results, "train_general")["results"]
+    oqmd = read(results, "any_formula_oqmd")["results"]
+    within = "validation within 5 eV/atom"
+    return (
+        f'Formulas of any kind. The general model that ships, `"oqmd"`, was trained on '
+        f"{found['rows']:,} formulas of the\nOQMD, and the elements themselves, in "
+        f"{found['CPU-seconds of that'] / 60:.0f} minutes of one core "
+        f"(`python benchmarks/train_general.py`).\nIts MAE is {found['validation']['mae']:.4f} "
+        f"eV/atom on the {oqmd['rows'][1]:,} formulas of the validation part, "
+        f"{found[within]['mae']:.4f} without the rows\nbeyond 5 eV/atom. It reads and predicts "
+        f"{round(oqmd['formulas predicted per CPU-second'], -3):,.0f} formulas per CPU-second.\n"
+    )
+
+
+@table
+def any_formula_oqmd(results: Path) -> str:
+    found = read(results, "any_formula_oqmd")["results"]
+    scores = {name: value for name, value in found.items() if isinstance(value, dict)}
+    rows = [[name, f"{of['mae']:.4f}"] for name, of in scores.items() if "within" not in name]
+    return markdown(["model", "MAE"], rows)
+
+
+@table
+def any_formula_mp(results: Path) -> str:
+    found = read(results, "any_formula_mp")["results"]
+    parts = {case: models for case, models in found.items() if " of " in case and "%" in case}
+    rows = [
+        [name, *(f"{models[name]['mae']['mean']:.3f}" for models in parts.values())]
+        for name in next(iter(parts.values()))
+    ]
+    return markdown(["model", *(case.split(" of ")[0] for case in parts)], rows)
+
+
+@table
+def any_formula_mp_folds(results: Path) -> str:
+    found = read(results, "any_formula_mp_folds")["results"]["5-fold"]
+    rows = [
+        [name, f"{scores['mae']['mean']:.4f} ± {scores['mae']['std']:.4f}"]
+        for name, scores in found.items()
+    ]
+    return markdown(["model", "MAE"], rows)
+
+
+def transfer_of(results: Path, case: str) -> str:
+    curves = read(results, "transfer")["results"][case]["rows to train on"]
+    rows = [
+        [start, *(f"{curve[start]['mae']:.3f}" for curve in curves.values())]
+        for start in curves["all"]
+    ]
+    return markdown(["model", *curves], rows)
+
+
+@table
+def transfer_ssub(results: Path) -> str:
+    return transfer_of(results, "SSUB, 10-fold")
+
+
+@table
+def transfer_measured(results: Path) -> str:
+    return transfer_of(results, "measured enthalpies, 10-fold")
 
 
 @table

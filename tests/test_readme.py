@@ -126,41 +126,6 @@ def test_periodic_trends_are_the_measured_ones():
     assert f"| the authors' 4 modes | – | – | {' | '.join(cells)} |" in README
 
 
-def test_formulas_of_any_kind_are_the_measured_ones():
-    general = result("train_general")
-    for text in (
-        f"in {general['CPU-seconds of that'] / 60:.0f} minutes of one core",
-        f"its MAE is {general['validation']['mae']:.4f} eV/atom",
-        f"and {general['validation within 5 eV/atom']['mae']:.4f} without",
-    ):
-        assert text in README.replace("\n", " ")
-    oqmd = result("any_formula_oqmd")
-    assert f"{oqmd['formulas predicted per CPU-second']:,.0f} formulas per CPU-second" in README
-    for name, scores in oqmd.items():
-        if isinstance(scores, dict) and "within" not in name:
-            assert f"| {name} | {scores['mae']:.4f} |" in README
-    found = result("any_formula_mp")
-    parts = [part for key, part in found.items() if key[0].isdigit()]
-    assert len(parts) == 6
-    for name in parts[0]:
-        cells = [f"{part[name]['mae']['mean']:.3f}" for part in parts]
-        assert f"| {name} | {' | '.join(cells)} |" in README
-    for name, scores in result("any_formula_mp_folds")["5-fold"].items():
-        mae = scores["mae"]
-        assert f"| {name} | {mae['mean']:.4f} ± {mae['std']:.4f} |" in README
-
-
-def test_transfer_is_the_measured_one():
-    for case in ("SSUB, 10-fold", "measured enthalpies, 10-fold"):
-        curves = result("transfer")[case]["rows to train on"]
-        for start in curves["all"]:
-            cells = [
-                f"{curves[n][start]['mae']:.3f}" for n in ("50", "100", "200", "400", "800")
-            ]
-            cells.append(f"{curves['all'][start]['mae']:.4f}")
-            assert f"| {start} | {' | '.join(cells)} |" in README
-
-
 def test_model_card_of_the_general_model():
     card = load_pretrained("oqmd").model_card_
     folder = Path(persistence.__file__).parent / "pretrained"
