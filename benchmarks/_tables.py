@@ -89,16 +89,6 @@ def any_formula_mp(results: Path) -> str:
     return markdown(["model", *(case.split(" of ")[0] for case in parts)], rows)
 
 
-@table
-def any_formula_mp_folds(results: Path) -> str:
-    found = read(results, "any_formula_mp_folds")["results"]["5-fold"]
-    rows = [
-        [name, f"{scores['mae']['mean']:.4f} ± {scores['mae']['std']:.4f}"]
-        for name, scores in found.items()
-    ]
-    return markdown(["model", "MAE"], rows)
-
-
 def transfer_of(results: Path, case: str) -> str:
     curves = read(results, "transfer")["results"][case]["rows to train on"]
     rows = [
