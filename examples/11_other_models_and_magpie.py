@@ -77,7 +77,7 @@ print(errors.round(3))
 # Such models do better on Magpie's many statistics than on those of the modes. The modes come
 # into their own in a network that reads a formula element by element: in 5-fold cross-validation
 # on all 2,135 rows extra trees have an error of 0.1189 eV/atom on pooled modes and of 0.0940 on
-# Magpie, our default pipeline of 0.0760, and of 0.0608 fine-tuned
+# Magpie, our default pipeline of 0.0721, and of 0.0577 fine-tuned
 # (``benchmarks/measured_enthalpies.py``).
 
 import matplotlib.pyplot as plt
