@@ -61,6 +61,6 @@ print(pd.DataFrame(errors, index=sizes).round(3))
 # %%
 # Fair to say: the general model has seen computed energies of about half of these compositions,
 # none of the measured ones. On the 59,509 rows of a split of the Materials Project, whose
-# energies are computed as well, the gain shrinks as the data grow: 0.136 against 0.508 eV/atom
-# with 0.1 % of the rows, 0.088 against 0.117 with a tenth, 0.057 against 0.059 with all
+# energies are computed as well, the gain shrinks as the data grow: 0.131 against 0.491 eV/atom
+# with 0.1 % of the rows, 0.084 against 0.101 with a tenth, 0.056 against 0.058 with all
 # (``benchmarks/any_formula.py``).
