@@ -6,7 +6,8 @@ in five folds, too. Parts of each training fold, drawn with the fold's number as
 give learning curves. Models: from scratch; fine-tuned from the general model that
 ships; fine-tuned from one of the same making that never saw any of these compositions
 (``train_general.py --without-measured``), so that no answer was in its training. The
-settings of fine-tuning are the defaults.
+settings of fine-tuning are the defaults; among what its step size was chosen by are
+inner folds of the first training fold of each table, whose rows are tested in other folds.
 """
 
 from __future__ import annotations
