@@ -132,8 +132,9 @@ def materials_project(arguments: argparse.Namespace, folds: bool) -> tuple[Any, 
         for name in names
     ]
     jobs.sort(key=lambda job: -len(job[3]))  # the long ones first
+    run = delayed(remembered(evaluate, arguments))
     found = Parallel(n_jobs=arguments.threads)(
-        delayed(remembered(evaluate, arguments))(
+        run(
             name,
             make_model(name, len(train), draw, arguments.quick),
             ((magpie if name == FOREST else X)[train], y[train]),
@@ -203,8 +204,9 @@ def oqmd(arguments: argparse.Namespace) -> tuple[Any, dict[str, bool]]:
     magpie = {
         name: magpie_statistics(formulas) for name, formulas in (("train", X), ("test", test[0]))
     }
+    run = delayed(remembered(evaluate, arguments))
     found = Parallel(n_jobs=arguments.threads)(
-        delayed(remembered(evaluate, arguments))(
+        run(
             name,
             model,
             (magpie["train"] if name == FOREST else X, y),

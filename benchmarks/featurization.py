@@ -18,9 +18,9 @@ from _common import parse_arguments, read_energies, summarise, write_results
 from _environments import available, pins, run_worker
 from numpy.typing import NDArray
 
+from sklearn_elmodes.cli.rows import composition_numbers
 from sklearn_elmodes.datasets import fetch_elpasolites
 from sklearn_elmodes.elements import ATOMIC_NUMBERS
-from sklearn_elmodes.formulas import element_fractions
 
 
 class Contender(NamedTuple):
@@ -61,8 +61,7 @@ QUICK_ROWS = 600  # more than the 512 formulas that pymatgen remembers
 
 def distinct(formulas: NDArray[Any], n_rows: int) -> NDArray[np.intp]:
     """Draw rows of distinct compositions."""
-    fractions = [row.tobytes() for row in element_fractions(formulas)]
-    _, first = np.unique(fractions, return_index=True)
+    _, first = np.unique(composition_numbers(formulas), return_index=True)
     return np.random.RandomState(0).permutation(first)[:n_rows]
 
 

@@ -43,10 +43,6 @@ STARTS = {
     "fine-tuned from the general model": "oqmd",
     "fine-tuned from one that saw none of these compositions": str(UNSEEN),
 }
-UNTUNED = {
-    "general model as it is": "oqmd",
-    "one that saw none of these compositions, as it is": str(UNSEEN),
-}
 SIZES = (50, 100, 200, 400, 800)
 
 
@@ -84,10 +80,14 @@ def main() -> None:
             parts = {str(n): order[:n] for n in SIZES if n < len(train) and "10-fold" in case}
             for label, part in {**parts, "all": order}.items():
                 jobs += [(case, label, start, data, part, test) for start in STARTS]
+    run = delayed(remembered(fold_errors, arguments))
     found = Parallel(n_jobs=arguments.threads, verbose=1)(
-        delayed(remembered(fold_errors, arguments))(STARTS[start], data, train, test, settings)
-        for _, _, start, data, train, test in jobs
+        run(STARTS[start], data, train, test, settings) for _, _, start, data, train, test in jobs
     )
+    untuned = {
+        "general model as it is": load_pretrained("oqmd"),
+        "one that saw none of these compositions, as it is": load_model(UNSEEN),
+    }
     results: dict[str, Any] = {}
     for case, (data, _) in cases.items():
         X, y = data
@@ -104,8 +104,7 @@ def main() -> None:
                 }
                 print(f"{case}, {label} rows, {start}: MAE {by_start[start]['mae']:.4f} eV/atom")
         results[case] = {"rows": len(y), "rows to train on": curves}
-        for name, source in UNTUNED.items():
-            model = load_pretrained(source) if source == "oqmd" else load_model(source)
+        for name, model in untuned.items():
             results[case][name] = errors(model.predict(X), y)
     save_figure("transfer", draw(results), arguments)
     tuned, unseen = list(STARTS)[1:]
