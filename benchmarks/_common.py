@@ -94,6 +94,11 @@ def summarise(values: list[float]) -> dict[str, Any]:
     return {"mean": float(np.mean(values)), "std": spread, "values": [float(v) for v in values]}
 
 
+def collect(runs: list[dict[str, float]]) -> dict[str, Any]:
+    """Return mean, spread and values of each number over several runs."""
+    return {key: summarise([run[key] for run in runs]) for key in runs[0]}
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Hold torch and NumPy to one thread, in a process that is one of several."""

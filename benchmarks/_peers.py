@@ -118,52 +118,64 @@ def _solve(
     return cho_solve(cho_factor(matrix, overwrite_a=True, check_finite=False), target)
 
 
-def paper_recipe(train: Rows, validation: Rows, X: Any, seed: int, max_epochs: int = 500) -> Any:
-    """Predict by the recipe of Herr et al. (2019).
+class PaperRecipe(RegressorMixin, BaseEstimator):
+    """The recipe of Herr et al. (2019).
 
     Four modes on each site, trained along with a 128-128 softplus network; Adam
     with step 1e-3, batches of 32. The epoch is chosen on the validation rows.
     """
-    autoencoder = ElementAutoencoder(
-        learning_rate_init=1e-4, max_iter=20 * max_epochs, alpha=0.0, random_state=seed
-    )
-    table, _ = learn_modes(property_table("herr2019"), 4, autoencoder)
-    table = table / table.std(ddof=0)
 
-    def sites_of(crystals: Any) -> torch.Tensor:
-        return torch.from_numpy(element_rows(table.index, crystals))
+    def __init__(self, validation: Rows, max_epochs: int = 500, random_state: int = 0) -> None:
+        self.validation = validation
+        self.max_epochs = max_epochs
+        self.random_state = random_state
 
-    torch.manual_seed(seed)
-    network = nn.Sequential(
-        nn.Embedding.from_pretrained(torch.tensor(table.to_numpy()).float(), freeze=False),
-        nn.Flatten(),
-        nn.Linear(16, 128),
-        nn.Softplus(),
-        nn.Linear(128, 128),
-        nn.Softplus(),
-        nn.Linear(128, 1),
-        nn.Flatten(0),
-    )
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
-    sites, energies = sites_of(train[0]), torch.tensor(train[1]).float()
-    sites_validation, energies_validation = sites_of(validation[0]), validation[1]
-    least, best_epoch, best_weights = np.inf, 0, network.state_dict()
-    for epoch in range(max_epochs):
-        for batch in torch.randperm(len(sites)).split(32):
-            loss = ((network(sites[batch]) - energies[batch]) ** 2).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+    def fit(self, X: NDArray[Any], y: NDArray[np.float64]) -> PaperRecipe:
+        autoencoder = ElementAutoencoder(
+            learning_rate_init=1e-4,
+            max_iter=20 * self.max_epochs,
+            alpha=0.0,
+            random_state=self.random_state,
+        )
+        table, _ = learn_modes(property_table("herr2019"), 4, autoencoder)
+        table = table / table.std(ddof=0)
+        self.elements_ = table.index
+
+        torch.manual_seed(self.random_state)
+        self.network_ = network = nn.Sequential(
+            nn.Embedding.from_pretrained(torch.tensor(table.to_numpy()).float(), freeze=False),
+            nn.Flatten(),
+            nn.Linear(16, 128),
+            nn.Softplus(),
+            nn.Linear(128, 128),
+            nn.Softplus(),
+            nn.Linear(128, 1),
+            nn.Flatten(0),
+        )
+        optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
+        sites, energies = self._sites(X), torch.tensor(y).float()
+        least, best_epoch, best_weights = np.inf, 0, network.state_dict()
+        for epoch in range(self.max_epochs):
+            for batch in torch.randperm(len(sites)).split(32):
+                loss = ((network(sites[batch]) - energies[batch]) ** 2).mean()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+            error = np.abs(self.predict(self.validation[0]) - self.validation[1]).mean()
+            if error < least:
+                least, best_epoch = error, epoch
+                best_weights = {name: w.clone() for name, w in network.state_dict().items()}
+            if epoch - best_epoch > 100:
+                break
+        network.load_state_dict(best_weights)
+        return self
+
+    def predict(self, X: NDArray[Any]) -> NDArray[np.float64]:
         with torch.inference_mode():
-            error = np.abs(network(sites_validation).numpy() - energies_validation).mean()
-        if error < least:
-            least, best_epoch = error, epoch
-            best_weights = {name: w.clone() for name, w in network.state_dict().items()}
-        if epoch - best_epoch > 100:
-            break
-    network.load_state_dict(best_weights)
-    with torch.inference_mode():
-        return network(sites_of(X)).double().numpy()
+            return self.network_(self._sites(X)).double().numpy()
+
+    def _sites(self, X: NDArray[Any]) -> torch.Tensor:
+        return torch.from_numpy(element_rows(self.elements_, X))
 
 
 def magpie_features(formulas: Any) -> NDArray[np.float64]:
@@ -220,7 +232,9 @@ class OneHotTransformer(ElementalModeTransformer):
         self._set_mode_table(list(SYMBOLS[: self.n_components]), np.eye(self.n_components))
 
 
-def one_hot_pipeline(**parameters: Any) -> Pipeline:
-    """Return the pipeline for any formula, with one-hot elements in place of modes."""
-    network = make_formation_energy_pipeline(**parameters)[-1]
-    return make_pipeline(OneHotTransformer(103, pooling=None), network)
+def one_hot_pipeline(
+    n_elements: int = 103, prototype: str | None = None, **parameters: Any
+) -> Pipeline:
+    """Return the default pipeline with one-hot elements, the first ones, in place of modes."""
+    network = make_formation_energy_pipeline(prototype, **parameters)[-1]
+    return make_pipeline(OneHotTransformer(n_elements, prototype=prototype, pooling=None), network)

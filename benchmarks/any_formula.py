@@ -32,12 +32,12 @@ from _common import (
     Rows,
     add_cache,
     are_near,
+    collect,
     errors,
     one_thread,
     parse_arguments,
     read_energies,
     remembered,
-    summarise,
     write_results,
 )
 from _peers import magpie_statistics, one_hot_pipeline
@@ -95,11 +95,6 @@ def evaluate(
     found["cpu_seconds_without_magpie_and_pre_training"] = seconds
     print(f"{len(train[1]):>7} rows  {name:<42} MAE {found['mae']:.4f} eV/atom", flush=True)
     return found
-
-
-def collect(runs: list[dict[str, float]]) -> dict[str, Any]:
-    """Return mean, spread and values of each number over several runs."""
-    return {key: summarise([run[key] for run in runs]) for key in runs[0]}
 
 
 def materials_project(arguments: argparse.Namespace, folds: bool) -> tuple[Any, dict[str, bool]]:

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 from _common import errors, one_thread, parse_arguments, save_figure, summarise, write_results
-from _peers import KERNELS, LaplacianKernelRidge, magpie_features, paper_recipe
+from _peers import KERNELS, LaplacianKernelRidge, PaperRecipe, magpie_features
 from joblib import Parallel, delayed
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.pipeline import make_pipeline
@@ -54,6 +54,11 @@ def one_hot(train: Any, _: Any, X: Any, seed: int, **settings: Any) -> Any:
     encoder = OneHotEncoder(categories=[elements] * 4, sparse_output=False, dtype=np.float32)
     network = make_formation_energy_pipeline("ABC2D6", random_state=seed, **settings)[-1]
     return make_pipeline(encoder, network).fit(*train).predict(X)
+
+
+def paper_recipe(train: Any, validation: Any, X: Any, seed: int, max_epochs: int) -> Any:
+    """Fit the paper's network, which stops by the validation part."""
+    return PaperRecipe(validation, max_epochs, seed).fit(*train).predict(X)
 
 
 def kernel_ridge(train: Any, validation: Any, X: Any, _: int, features: str) -> Any:
