@@ -24,7 +24,8 @@ test-oldest test-newest: test-%:
 
 # All comparisons that need no hours, with environments for the packages to compare with, then
 # the tables from all results. What needs hours runs by itself: python benchmarks/NAME.py
-BENCH := startup featurization conformance training_overhead periodic_trends screening measured_enthalpies
+BENCH := startup featurization conformance growth training_overhead periodic_trends screening \
+	measured_enthalpies
 
 bench: $(VENV)/test.stamp
 	failed=; for name in $(BENCH); do $(BIN)/python benchmarks/$$name.py || failed="$$failed $$name"; done; \

@@ -17,6 +17,9 @@ import venv
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 PEERS = Path(__file__).with_name("peers")
 ENVIRONMENTS = Path(__file__).with_name(".venvs")
 NAMES = tuple(sorted(path.stem for path in PEERS.glob("*.txt")))
@@ -65,16 +68,20 @@ def available(names: tuple[str, ...], make: bool) -> list[str]:
     return found
 
 
-def run_worker(script: str, name: str | None, request: dict[str, Any]) -> Any:
+def run_worker(
+    script: str, name: str | None, request: dict[str, Any], **arrays: NDArray[Any]
+) -> Any:
     """Run a script of ``peers`` in an environment, in one thread; return its answer.
 
-    Each call is a fresh process, in an empty folder.
+    Each call is a fresh process, in a folder that has the arrays as NAME.npy and nothing else.
     """
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
     if name is not None:
         environment.pop("PYTHONPATH", None)
     command = [str(interpreter(name)), str(PEERS / f"{script}.py"), json.dumps(request)]
     with tempfile.TemporaryDirectory() as folder:
+        for kind, rows in arrays.items():
+            np.save(Path(folder) / kind, rows)
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{script}.py {request} in {name or 'this environment'}:\n{done.stderr}")

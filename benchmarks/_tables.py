@@ -163,6 +163,85 @@ TABLES["featurization_elpasolites"] = partial(featurization, data="elpasolites")
 TABLES["featurization_oqmd"] = partial(featurization, data="OQMD")
 
 
+def with_and_without_features(mean: dict[str, float], key: str, digits: int) -> str:
+    bare = mean.get(f"{key}_without_features")
+    inside = "–" if bare is None else f"{bare:,.{digits}f}"
+    return f"{mean[key]:,.{digits}f} ({inside})"
+
+
+def regressors_of(results: Path, data: str) -> str:
+    found = read(results, "regressors")["results"][data]
+    rows = []
+    for name, scores in found["models"].items():
+        mean = {key: score["mean"] for key, score in scores.items()}
+        mae = f"{mean['mae']:.4f}"
+        if len(scores["mae"]["values"]) > 1:
+            mae += f" ± {scores['mae']['std']:.4f}"
+        cells = [
+            f"{name}, {mean['passes']:.0f} passes" if "passes" in mean else name,
+            mae,
+            f"{mean['rmse']:.3f}",
+            with_and_without_features(mean, "fit_cpu_seconds", 0),
+            f"{mean['fit_seconds']:,.0f}",
+            with_and_without_features(mean, "predict_cpu_us", 1),
+            f"{mean['fit_peak_mb']:,.0f} ({mean['fit_peak_beyond_libraries_mb']:,.0f})",
+        ]
+        rows.append(cells)
+    header = ["regressor", "MAE", "RMSE", "fit, CPU-s", "fit, s", "a row, CPU-µs"]
+    return markdown([*header, "peak memory, MB"], rows, 6)
+
+
+@table
+def regressors_elpasolites(results: Path) -> str:
+    return regressors_of(results, "elpasolites")
+
+
+@table
+def regressors_mp(results: Path) -> str:
+    return regressors_of(results, "Materials Project")
+
+
+@table
+def growth_rows(results: Path) -> str:
+    found = read(results, "growth")["results"]
+    rows = []
+    for task, sizes in found["rows"].items():
+        for n, costs in sizes.items():
+            seconds, memory = costs["cpu_seconds"]["median"], costs["peak_mb"]["median"]
+            per_row = f"{seconds / int(n) * 1e6:,.1f}"
+            rows.append([task, f"{int(n):,}", f"{seconds:,.2f}", per_row, f"{memory:,.0f}"])
+    return markdown(["", "rows", "CPU-s", "CPU-µs per row", "peak memory, MB"], rows, 4)
+
+
+@table
+def growth_exponents(results: Path) -> str:
+    found = read(results, "growth")["results"]
+    powers = found["exponents"]
+    return "".join(
+        f"From {least:,} rows on, time to {task} grows with the power "
+        f"{powers[f'{task}, cpu_seconds']:.2f} of the rows, and its peak memory with "
+        f"{powers[f'{task}, peak_mb']:.2f}.\n"
+        for task, least in found["from rows"].items()
+    )
+
+
+@table
+def growth_elements(results: Path) -> str:
+    digits = {"fit_us_per_row_and_pass": 1, "predict_us_per_row": 1, "n_weights": 0}
+    rows = []
+    for network, codes in read(results, "growth")["results"]["elements"].items():
+        for code, found in codes.items():
+            few, *_, many = found["n_elements"].values()
+            cells = [
+                f"{few[key]['median']:,.{n}f} → {many[key]['median']:,.{n}f} "
+                f"({found['most to fewest'][key]['median']:.2f})"
+                for key, n in digits.items()
+            ]
+            rows.append([network, code, *cells])
+    header = ["network", "elements as", "fit, CPU-µs per row and pass", "predict, CPU-µs per row"]
+    return markdown([*header, "weights"], rows, 3)
+
+
 @table
 def conformance_checks(results: Path) -> str:
     rows = []
