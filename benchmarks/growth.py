@@ -187,7 +187,7 @@ def rows_growth(arguments: Any) -> dict[str, Any]:
 
 def elements_growth(quick: bool) -> dict[str, Any]:
     """Measure fits and predictions of rows with more and more elements."""
-    counts, n_rows, n_fitted, n_rounds = [5, 10, 20, 40, 80], 20_000, 8000, 5
+    counts, n_rows, n_fitted, n_rounds = [5, 10, 20, 40, 80], 50_000, 8000, 5
     if quick:
         counts, n_rows, n_fitted, n_rounds = [5, 10], 400, 200, 1
     X, _ = read_energies("oqmd_formation_enthalpy/train.csv.gz")
