@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -224,12 +225,22 @@ def magpie_statistics(formulas: Any) -> NDArray[np.float64]:
     return statistics
 
 
-class OneHotTransformer(ElementalModeTransformer):
-    """Tells elements apart, and nothing else of them."""
+class TableTransformer(ElementalModeTransformer):
+    """Writes the rows of a table, given as ``properties``, in place of modes."""
 
     def _set_modes(self) -> None:
         self.autoencoder_ = None
-        self._set_mode_table(list(SYMBOLS[: self.n_components]), np.eye(self.n_components))
+        self._set_mode_table(self.properties.index.tolist(), self.properties.to_numpy())
+
+
+def table_transformer(table: pd.DataFrame, prototype: str | None = None) -> TableTransformer:
+    """Describe sites, or the elements of a formula with their amounts, by rows of a table."""
+    return TableTransformer(table.shape[1], properties=table, prototype=prototype, pooling=None)
+
+
+def one_hot_table(symbols: Sequence[str]) -> pd.DataFrame:
+    """Tell elements apart, and nothing else of them."""
+    return pd.DataFrame(np.eye(len(symbols)), index=list(symbols))
 
 
 def one_hot_pipeline(
@@ -237,4 +248,4 @@ def one_hot_pipeline(
 ) -> Pipeline:
     """Return the default pipeline with one-hot elements, the first ones, in place of modes."""
     network = make_formation_energy_pipeline(prototype, **parameters)[-1]
-    return make_pipeline(OneHotTransformer(n_elements, prototype=prototype, pooling=None), network)
+    return make_pipeline(table_transformer(one_hot_table(SYMBOLS[:n_elements]), prototype), network)

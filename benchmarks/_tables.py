@@ -280,6 +280,56 @@ def conformance_bad_rows(results: Path) -> str:
     return markdown(["one row of 21", *tools], rows)
 
 
+def representations_of(results: Path, task_name: str) -> str:
+    content = read(results, "representations")["results"]
+    numbers = content["numbers of an element"]
+    regressors = content["tasks"][task_name]["regressors"]
+    best = {
+        regressor: min(scores, key=lambda name, scores=scores: scores[name]["mae"]["mean"])
+        for regressor, scores in regressors.items()
+    }
+    network = next(iter(regressors.values()))
+    key = "mae of elements new to the settings"
+    new = {name: f"{s[key]['mean']:.4f}" for name, s in network.items() if key in s}
+    rows = []
+    for name, number in sorted(numbers.items(), key=lambda item: item[1]):
+        cells = []
+        for regressor, scores in regressors.items():
+            mae, compared = scores[name]["mae"], scores[name].get("compared")
+            cell = f"{mae['mean']:.4f} ± {mae['std']:.4f}"
+            cell = f"**{cell}**" if name == best[regressor] else cell
+            cells.append(f"{cell} {compared['ours']}" if compared else cell)
+        rows.append([name, str(number), *cells, *([new[name]] if new else [])])
+    header = ["representation", "numbers", *(f"`{name}`" for name in regressors)]
+    return markdown([*header, *(["network, other elements"] if new else [])], rows)
+
+
+@table
+def representations_random(results: Path) -> str:
+    return representations_of(results, "elpasolites, random split")
+
+
+@table
+def representations_held_out(results: Path) -> str:
+    return representations_of(results, "elpasolites, held-out elements")
+
+
+@table
+def representations_enthalpies(results: Path) -> str:
+    return representations_of(results, "measured enthalpies")
+
+
+@table
+def representations_leads(results: Path) -> str:
+    rows, header = [], ["task", "regressor"]
+    for task_name, task in read(results, "representations")["results"]["tasks"].items():
+        for regressor, leads in task["leads"].items():
+            header[2:] = [f"others {group}" for group in leads]
+            cells = [f"{lead['share']:+.0%} ({lead['best other']})" for lead in leads.values()]
+            rows.append([task_name, f"`{regressor}`", *cells])
+    return markdown(header, rows)
+
+
 @table
 def environments(results: Path) -> str:
     """Tell the versions of the peers, from their pins."""

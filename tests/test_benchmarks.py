@@ -18,6 +18,7 @@ NEED_ELPASOLITES = {
     "held_out_elements",
     "learning_curve",
     "regressors",
+    "representations",
     "screening",
     "skipatom_subset",
     "training_overhead",
