@@ -40,7 +40,7 @@ from _common import (
     write_results,
 )
 from _environments import run_worker
-from _peers import OneHotTransformer, one_hot_pipeline
+from _peers import one_hot_pipeline, one_hot_table, table_transformer
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
@@ -107,7 +107,7 @@ def pipelines(n_elements: int) -> dict[tuple[str, str], Pipeline]:
     settings: dict[str, Any] = {"max_iter": N_PASSES, "random_state": 0}
     plain = {**settings, "hidden_layer_sizes": (128, 128)}
     modes = ElementalModeTransformer(prototype=PROTOTYPE)
-    one_hot = OneHotTransformer(n_elements, prototype=PROTOTYPE)
+    one_hot = table_transformer(one_hot_table(SYMBOLS[:n_elements]), PROTOTYPE)
     return {
         (FORMULAS, MODES): make_formation_energy_pipeline(**settings),
         (FORMULAS, ONE_HOT): one_hot_pipeline(n_elements, **settings),

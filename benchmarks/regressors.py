@@ -20,18 +20,23 @@ fit is a process of its own with one thread, and ``--threads`` of them run at a 
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from _common import collect, errors, parse_arguments, read_energies, save_figure, write_results
+from _common import (
+    add_cache,
+    collect,
+    errors,
+    parse_arguments,
+    read_energies,
+    remembered,
+    save_figure,
+    write_results,
+)
 from _environments import available, pins, run_worker
 from _peers import magpie_statistics
-from joblib import Memory
 from numpy.typing import NDArray
 
 from sklearn_elmodes.datasets import fetch_elpasolites
@@ -92,10 +97,6 @@ CONTENDERS = {
 QUICK_NAMES = {ELPASOLITES: (SINGLE, RECIPE, BOOSTING, CRABNET), PROJECT: (TUNED,)}
 CRABNET_CPU_SECONDS = 1200
 TRIAL_ROWS, MATMINER_ROWS = 1024, 2000
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--cache", type=Path, help="folder of finished fits; empty after changes")
 
 
 @cache
@@ -225,7 +226,7 @@ def draw(results: dict[str, Any]) -> Any:
 
 def main() -> None:
     """Run all on all splits."""
-    arguments = parse_arguments(__doc__, add_options)
+    arguments = parse_arguments(__doc__, add_cache)
     quick = arguments.quick
     there = available(("crabnet",), make=not quick)
     jobs = [
@@ -241,7 +242,7 @@ def main() -> None:
     jobs.sort(key=lambda job: (job[1] != CRABNET, job[0] != PROJECT))
     for data in SEEDS:
         read(data, quick)
-    measure: Callable[..., dict[str, float]] = Memory(arguments.cache, verbose=0).cache(run)
+    measure = remembered(run, arguments)
     with ThreadPoolExecutor(arguments.threads) as pool:
         runs = list(
             pool.map(lambda job: measure(job[0], CONTENDERS[job[0]][job[1]], *job[2:], quick), jobs)

@@ -32,17 +32,23 @@ goes on where it was.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections import defaultdict
 from itertools import product
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import joblib
 import numpy as np
 import pandas as pd
-from _common import errors, one_thread, parse_arguments, save_figure, summarise, write_results
+from _common import (
+    add_cache,
+    errors,
+    one_thread,
+    parse_arguments,
+    remembered,
+    save_figure,
+    summarise,
+    write_results,
+)
 from _environments import available, pins, run_worker
 from _peers import element_rows, one_hot_table, table_transformer
 from joblib import Parallel, delayed
@@ -345,16 +351,6 @@ def draw(results: dict[str, Any], numbers: dict[str, int]) -> Any:
     return figure
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--cache",
-        type=Path,
-        metavar="FOLDER",
-        help="keep finished fits here, and go on from those that are there; an empty folder for "
-        "other versions of code or packages",
-    )
-
-
 def make_tasks(symbols: pd.Index, quick: bool) -> tuple[dict[str, Task], dict[str, Any]]:
     """Return the tasks on rows of these elements, and what was left out."""
     data = {
@@ -384,16 +380,15 @@ def make_tasks(symbols: pd.Index, quick: bool) -> tuple[dict[str, Task], dict[st
 
 def main() -> None:
     """Run all regressors on all representations, task by task."""
-    arguments = parse_arguments(__doc__, add_options)
+    arguments = parse_arguments(__doc__, add_cache)
     sizes, n_trees = ((2, 12), 5) if arguments.quick else ((2, 4, 8, 12), 50)
     peers = available(("elementembeddings",), make=not arguments.quick)
     versions = {name: pins(name) for name in peers}
-    memory = joblib.Memory(arguments.cache, verbose=0)
     # The same to the last bit when a run goes on.
-    tables = memory.cache(read_tables)(sizes, versions)
+    tables = remembered(read_tables, arguments)(sizes, versions)
     numbers = {name: table.shape[1] for name, table in tables.items()}
     tasks, left_out = make_tasks(tables[OURS].index, arguments.quick)
-    cached_score = memory.cache(score)
+    cached_score = remembered(score, arguments)
     parallel = Parallel(n_jobs=arguments.threads, return_as="generator")
     results: dict[str, Any] = {}
     for task_name, task in tasks.items():
