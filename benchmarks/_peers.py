@@ -155,6 +155,7 @@ class PaperRecipe(RegressorMixin, BaseEstimator):
         )
         optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
         sites, energies = self._sites(X), torch.tensor(y).float()
+        validation = self._sites(self.validation[0]), torch.tensor(self.validation[1])
         least, best_epoch, best_weights = np.inf, 0, network.state_dict()
         for epoch in range(self.max_epochs):
             for batch in torch.randperm(len(sites)).split(32):
@@ -162,7 +163,8 @@ class PaperRecipe(RegressorMixin, BaseEstimator):
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-            error = np.abs(self.predict(self.validation[0]) - self.validation[1]).mean()
+            with torch.inference_mode():
+                error = float((network(validation[0]) - validation[1]).abs().mean())
             if error < least:
                 least, best_epoch = error, epoch
                 best_weights = {name: w.clone() for name, w in network.state_dict().items()}

@@ -13,12 +13,17 @@ import re
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from textwrap import fill
 from typing import Any
+
+import numpy as np
+from _common import SETTINGS_ELEMENTS
 
 FOLDER = Path(__file__).parent
 PAGES = (FOLDER.parent / "README.md", FOLDER / "README.md")
 BLOCK = re.compile(r"(?P<begin><!-- table: (?P<name>\w+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
 TABLES: dict[str, Callable[[Path], str]] = {}
+HARD_SPACE = "\N{NO-BREAK SPACE}"
 
 
 def table(function: Callable[[Path], str]) -> Callable[[Path], str]:
@@ -44,6 +49,13 @@ def markdown(header: Iterable[str], rows: Iterable[Iterable[str]], number_column
     return "".join(f"{line}\n" for line in lines)
 
 
+def paragraph(text: str) -> str:
+    """Break lines as the pages have them, but no command."""
+    text = re.sub("`[^`]+`", lambda match: match[0].replace(" ", HARD_SPACE), text)
+    lines = fill(text, 100, break_long_words=False, break_on_hyphens=False)
+    return lines.replace(HARD_SPACE, " ") + "\n"
+
+
 @table
 def learning_curve(results: Path) -> str:
     curve = read(results, "learning_curve")["results"]["n_train"]
@@ -56,17 +68,84 @@ def learning_curve(results: Path) -> str:
 
 
 @table
+def skipatom_subset(results: Path) -> str:
+    found = read(results, "skipatom_subset")["results"]
+    ours, kernel = (
+        found[name]["mae"]
+        for name in ("default pipeline", "Laplacian kernel ridge on the properties")
+    )
+    return paragraph(
+        f"On the {found['n_crystals']:,} of them without noble gases, 10-fold, the error is "
+        f"{ours['mean']:.4f} ± {ours['std']:.4f}; kernel ridge on the properties has "
+        f"{kernel['mean']:.4f} in the same run, and SkipAtom's paper reports "
+        f"{found['published']['SkipAtom']} (`python benchmarks/skipatom_subset.py`)."
+    )
+
+
+@table
+def held_out_elements(results: Path) -> str:
+    found = read(results, "held_out_elements")["results"]
+    rows = []
+    for name, scores in found["summary"].items():
+        errors = scores["mean_mae"], scores["median_mae"], found["elements"]["Cl"][name]["mae"]
+        label = "mean of the training crystals" if name == "mean" else name
+        cells = [f"{error:.3f}" for error in errors]
+        rows.append([label, *cells, f"{scores['share_r2_above_0.95']:.0%}"])
+    return markdown(["model", "mean", "median", "chlorine", "R² above 0.95"], rows)
+
+
+@table
+def held_out_elements_new(results: Path) -> str:
+    elements = read(results, "held_out_elements")["results"]["elements"]
+    others = [scores for element, scores in elements.items() if element not in SETTINGS_ELEMENTS]
+    ours, modes, properties = (
+        f"{np.mean([scores[name]['mae'] for scores in others]):.3f}"
+        for name in (
+            "default pipeline",
+            "Laplacian kernel ridge on the modes",
+            "Laplacian kernel ridge on the properties",
+        )
+    )
+    *first, last = SETTINGS_ELEMENTS
+    return paragraph(
+        f"Twelve of these elements ({', '.join(first)} and {last}) served to choose the settings; "
+        f"over the other {len(others)} the mean is {ours}, with kernel ridge {modes} (modes) and "
+        f"{properties} (properties). The hardest are helium and the light non-metals, for which no "
+        "other element is a good guide."
+    )
+
+
+@table
+def periodic_trends(results: Path) -> str:
+    found = read(results, "periodic_trends")["results"]
+    named = {
+        f"{n} {kind} of {of} properties": found[f"{case} {n}"][kind]
+        for case, n, of in (("herr2019", 4, 10), ("herr2019", 8, 10), ("extended", 12, 25))
+        for kind in ("modes", "principal components")
+    }
+    rows = []
+    for name, trends in {**named, "the authors' 4 modes": found["published 4"]}.items():
+        back = [
+            f"{trends[key]['mean']:.3f}" if key in trends else "–" for key in ("r2", "r2_left_out")
+        ]
+        kept = f"{trends['rank_correlation']:.2f}", f"{trends['share_of_neighbours']:.0%}"
+        rows.append([name, *back, *kept])
+    header = ["numbers of an element", "properties back", "of an element left out"]
+    return markdown([*header, "rank correlation", "nearest is a neighbour"], rows)
+
+
+@table
 def general_model(results: Path) -> str:
     found = read(results, "train_general")["results"]
     rate = read(results, "any_formula_oqmd")["results"]["formulas predicted per CPU-second"]
     within = "validation within 5 eV/atom"
-    return (
+    return paragraph(
         f'Formulas of any kind. The general model that ships, `"oqmd"`, was trained on '
-        f"{found['rows']:,} formulas of the\nOQMD, and the elements themselves, in "
+        f"{found['rows']:,} formulas of the OQMD, and the elements themselves, in "
         f"{found['CPU-seconds of that'] / 60:.0f} minutes of one core "
-        f"(`python benchmarks/train_general.py`).\nIts MAE is {found['validation']['mae']:.4f} "
+        f"(`python benchmarks/train_general.py`). Its MAE is {found['validation']['mae']:.4f} "
         f"eV/atom on the validation part, {found[within]['mae']:.4f} without the rows beyond "
-        f"5 eV/atom. It reads\nand predicts {round(rate, -3):,.0f} formulas per CPU-second.\n"
+        f"5 eV/atom. It reads and predicts {round(rate, -3):,.0f} formulas per CPU-second."
     )
 
 
@@ -86,7 +165,28 @@ def any_formula_mp(results: Path) -> str:
         [name, *(f"{models[name]['mae']['mean']:.3f}" for models in parts.values())]
         for name in next(iter(parts.values()))
     ]
-    return markdown(["model", *(case.split(" of ")[0] for case in parts)], rows)
+    share = found["share of rows in the OQMD's training part"]
+    return (
+        paragraph(
+            "Test MAE on the published split of the Materials Project by the share of its "
+            f"{next(iter(parts)).split(' of ')[1]} rows that a model was trained on "
+            "(`python benchmarks/any_formula.py --task mp`; five draws of the two smallest, two of "
+            f"10 %); the OQMD's training part has {share:.0%} of the compositions, with other "
+            "energies."
+        )
+        + "\n"
+        + markdown(["model", *(case.split(" of ")[0] for case in parts)], rows)
+    )
+
+
+@table
+def any_formula_mp_folds(results: Path) -> str:
+    found = read(results, "any_formula_mp_folds")["results"]["5-fold"]
+    rows = [
+        [name, f"{scores['mae']['mean']:.4f} ± {scores['mae']['std']:.4f}"]
+        for name, scores in found.items()
+    ]
+    return markdown(["model", "MAE"], rows)
 
 
 def transfer(results: Path, case: str) -> str:
@@ -131,11 +231,29 @@ def speed(results: Path) -> str:
         1 / found[name]["ratio"]["median"]
         for name in ("matminer, Magpie, one process", "ElementEmbeddings, mean")
     )
-    return (
+    fits = read(results, "learning_curve")["results"]["n_train"]["8472"]["default pipeline"]
+    return paragraph(
         f"Speed on one core (`python benchmarks/featurization.py`): {round(strings, -3):,.0f} "
-        f"formulas per second to pooled\nfeatures, {sites / 1e6:.1f} million site rows per second, "
-        f"both read and checked. The pooled features are {magpie:,.0f} times\nas fast as "
-        f"matminer's Magpie and {embeddings:.0f} times as fast as ElementEmbeddings' mean.\n"
+        f"formulas per second to pooled features, {sites / 1e6:.1f} million site rows per second, "
+        f"both read and checked. The pooled features are {magpie:,.0f} times as fast as "
+        f"matminer's Magpie and {embeddings:.0f} times as fast as ElementEmbeddings' mean. Fitting "
+        f"the default pipeline to 8,472 elpasolites takes about {fits['seconds']['mean']:.0f} s on "
+        "one core. [Side by side](benchmarks/README.md) has the rest."
+    )
+
+
+@table
+def screening(results: Path) -> str:
+    found = read(results, "screening")["results"]
+    hours = found["magpie_random_forest_seconds_extrapolated"] / 3600
+    return paragraph(
+        f"Screening (`python benchmarks/screening.py`): all {found['n_ordered']:,} elpasolites of "
+        f"those 39 elements, {found['n_distinct']:,} of them distinct, take "
+        f"{np.median(found['seconds']['values']):.0f} s on two cores, with mean and spread of the "
+        f"four networks: {found['share_of_matrix_product_peak']:.0%} of what products of large "
+        f"matrices reach on the same machine, in {found['peak_memory_mb']:.0f} MB of memory beyond "
+        f"libraries and model. Magpie and a random forest would take {hours:.1f} hours. One row "
+        f"takes {found['one_row_ms']:.1f} ms."
     )
 
 
@@ -191,14 +309,8 @@ def regressors_of(results: Path, data: str) -> str:
     return markdown([*header, "peak memory, MB"], rows, 6)
 
 
-@table
-def regressors_elpasolites(results: Path) -> str:
-    return regressors_of(results, "elpasolites")
-
-
-@table
-def regressors_mp(results: Path) -> str:
-    return regressors_of(results, "Materials Project")
+TABLES["regressors_elpasolites"] = partial(regressors_of, data="elpasolites")
+TABLES["regressors_mp"] = partial(regressors_of, data="Materials Project")
 
 
 @table
@@ -216,12 +328,12 @@ def growth_rows(results: Path) -> str:
 @table
 def growth_exponents(results: Path) -> str:
     found = read(results, "growth")["results"]
-    powers = found["exponents"]
-    return "".join(
-        f"From {least:,} rows on, time to {task} grows with the power "
-        f"{powers[f'{task}, cpu_seconds']:.2f} of the rows, and its peak memory with "
-        f"{powers[f'{task}, peak_mb']:.2f}.\n"
-        for task, least in found["from rows"].items()
+    return paragraph(
+        " ".join(
+            f"From {least:,} rows on, time to {task} grows with the power "
+            f"{found['exponents'][task]:.2f} of the rows."
+            for task, least in found["from rows"].items()
+        )
     )
 
 
@@ -289,8 +401,11 @@ def representations_of(results: Path, task_name: str) -> str:
         for regressor, scores in regressors.items()
     }
     network = next(iter(regressors.values()))
-    key = "mae of elements new to the settings"
-    new = {name: f"{s[key]['mean']:.4f}" for name, s in network.items() if key in s}
+    everything = {
+        name: f"{scores['mae of all']['mean']:.4f}"
+        for name, scores in network.items()
+        if scores["mae of all"] != scores["mae"]
+    }
     rows = []
     for name, number in sorted(numbers.items(), key=lambda item: item[1]):
         cells = []
@@ -299,24 +414,18 @@ def representations_of(results: Path, task_name: str) -> str:
             cell = f"{mae['mean']:.4f} ± {mae['std']:.4f}"
             cell = f"**{cell}**" if name == best[regressor] else cell
             cells.append(f"{cell} {compared['ours']}" if compared else cell)
-        rows.append([name, str(number), *cells, *([new[name]] if new else [])])
+        rows.append([name, str(number), *cells, *([everything[name]] if everything else [])])
     header = ["representation", "numbers", *(f"`{name}`" for name in regressors)]
-    return markdown([*header, *(["network, other elements"] if new else [])], rows)
+    return markdown([*header, *(["network, all elements"] if everything else [])], rows)
 
 
-@table
-def representations_random(results: Path) -> str:
-    return representations_of(results, "elpasolites, random split")
-
-
-@table
-def representations_held_out(results: Path) -> str:
-    return representations_of(results, "elpasolites, held-out elements")
-
-
-@table
-def representations_enthalpies(results: Path) -> str:
-    return representations_of(results, "measured enthalpies")
+TABLES["representations_random"] = partial(
+    representations_of, task_name="elpasolites, random split"
+)
+TABLES["representations_held_out"] = partial(
+    representations_of, task_name="elpasolites, held-out elements"
+)
+TABLES["representations_enthalpies"] = partial(representations_of, task_name="measured enthalpies")
 
 
 @table

@@ -54,7 +54,7 @@ def extra_trees(_: Any, seed: int, **settings: Any) -> Steps:
     return None, ExtraTreesRegressor(random_state=seed, **settings)
 
 
-def crabnet(validation: Any, seed: int, n_passes: int) -> Steps:
+def crabnet(validation: Any, seed: int, n_passes: int, batch_size: int) -> Steps:
     import pandas as pd
     from crabnet.crabnet_ import CrabNet
     from crabnet.utils.optim import SWA
@@ -71,6 +71,7 @@ def crabnet(validation: Any, seed: int, n_passes: int) -> Steps:
             self.network = CrabNet(
                 epochs=n_passes,
                 epochs_step=n_passes // 2,
+                batch_size=batch_size,
                 random_state=seed,
                 compute_device="cpu",
                 verbose=False,
