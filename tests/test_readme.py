@@ -5,6 +5,7 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -53,6 +54,76 @@ def test_figures_in_the_docs_and_examples_are_those_of_the_readme():
 def result(name):
     path = ROOT / "benchmarks" / "results" / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8"))["results"]
+
+
+def test_the_subset_and_the_speed_are_the_measured_ones():
+    subset = result("skipatom_subset")
+    ours, kernel = (
+        subset[name]["mae"]
+        for name in ("default pipeline", "Laplacian kernel ridge on the properties")
+    )
+    assert f"the error is {ours['mean']:.4f} ± {ours['std']:.4f};" in README
+    assert f"properties has {kernel['mean']:.4f} in the same run" in README
+    speed = result("featurization")["elpasolites"]
+    formulas = speed["strings to pooled features"]["median"]
+    assert f"{round(formulas, -3):,.0f} formulas per second" in README
+    sites = speed["site arrays of symbols to features"]["median"]
+    assert f"{sites / 1e6:.1f} million site rows" in README
+    seconds = result("learning_curve")["n_train"]["8472"]["default pipeline"]["seconds"]["mean"]
+    assert f"takes about {seconds:.0f} s on one core" in README
+
+
+def test_screening_is_the_measured_one():
+    found = result("screening")
+    assert (found["n_ordered"], found["n_distinct"]) == (1_974_024, 987_012)
+    hours = found["magpie_random_forest_seconds_extrapolated"] / 3600
+    for text in (
+        f"take {np.median(found['seconds']['values']):.0f} s on two cores",
+        f"networks: {found['share_of_matrix_product_peak']:.0%} of what",
+        f"in {found['peak_memory_mb']:.0f} MB of memory",
+        f"would take {hours:.1f} hours. One row takes {found['one_row_ms']:.1f} ms.",
+    ):
+        assert text in README.replace("\n", " ")
+
+
+def test_held_out_elements_are_the_measured_ones():
+    held_out = result("held_out_elements")
+    for name, found in held_out["summary"].items():
+        errors = (found["mean_mae"], found["median_mae"], held_out["elements"]["Cl"][name]["mae"])
+        cells = [f"{error:.3f}" for error in errors] + [f"{found['share_r2_above_0.95']:.0%}"]
+        label = "mean of the training crystals" if name == "mean" else name
+        assert f"| {label} | {' | '.join(cells)} |" in README
+
+    tuned_on = "H Li Be C N O F Ne P S Cl Tl".split()
+    others = [scores for element, scores in held_out["elements"].items() if element not in tuned_on]
+    assert len(others) == 27
+    ours, modes, properties = (
+        np.mean([scores[name]["mae"] for scores in others])
+        for name in held_out["summary"]
+        if name != "mean"
+    )
+    assert (
+        f"27 the mean is {ours:.3f}, with kernel ridge {modes:.3f} (modes) and {properties:.3f}"
+        in README
+    )
+
+
+def test_periodic_trends_are_the_measured_ones():
+    trends = result("periodic_trends")
+    for case, label in {
+        "herr2019 4": "4 {} of 10 properties",
+        "herr2019 8": "8 {} of 10 properties",
+        "extended 12": "12 {} of 25 properties",
+    }.items():
+        for name in ("modes", "principal components"):
+            found = trends[case][name]
+            cells = [label.format(name)]
+            cells += [f"{found[key]['mean']:.3f}" for key in ("r2", "r2_left_out")]
+            cells += [f"{found['rank_correlation']:.2f}", f"{found['share_of_neighbours']:.0%}"]
+            assert f"| {' | '.join(cells)} |" in README
+    found = trends["published 4"]
+    cells = [f"{found['rank_correlation']:.2f}", f"{found['share_of_neighbours']:.0%}"]
+    assert f"| the authors' 4 modes | – | – | {' | '.join(cells)} |" in README
 
 
 def test_model_card_of_the_general_model():
