@@ -281,6 +281,38 @@ TABLES["featurization_elpasolites"] = partial(featurization, data="elpasolites")
 TABLES["featurization_oqmd"] = partial(featurization, data="OQMD")
 
 
+def with_and_without_features(mean: dict[str, float], key: str, digits: int) -> str:
+    bare = mean.get(f"{key}_without_features")
+    inside = "–" if bare is None else f"{bare:,.{digits}f}"
+    return f"{mean[key]:,.{digits}f} ({inside})"
+
+
+def regressors_of(results: Path, data: str) -> str:
+    found = read(results, "regressors")["results"][data]
+    rows = []
+    for name, scores in found["models"].items():
+        mean = {key: score["mean"] for key, score in scores.items()}
+        mae = f"{mean['mae']:.4f}"
+        if len(scores["mae"]["values"]) > 1:
+            mae += f" ± {scores['mae']['std']:.4f}"
+        cells = [
+            f"{name}, {mean['passes']:.0f} passes" if "passes" in mean else name,
+            mae,
+            f"{mean['rmse']:.3f}",
+            with_and_without_features(mean, "fit_cpu_seconds", 0),
+            f"{mean['fit_seconds']:,.0f}",
+            with_and_without_features(mean, "predict_cpu_us", 1),
+            f"{mean['fit_peak_mb']:,.0f} ({mean['fit_peak_beyond_libraries_mb']:,.0f})",
+        ]
+        rows.append(cells)
+    header = ["regressor", "MAE", "RMSE", "fit, CPU-s", "fit, s", "a row, CPU-µs"]
+    return markdown([*header, "peak memory, MB"], rows, 6)
+
+
+TABLES["regressors_elpasolites"] = partial(regressors_of, data="elpasolites")
+TABLES["regressors_mp"] = partial(regressors_of, data="Materials Project")
+
+
 @table
 def growth_rows(results: Path) -> str:
     found = read(results, "growth")["results"]

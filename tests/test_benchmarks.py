@@ -17,6 +17,7 @@ NEED_ELPASOLITES = {
     "featurization",
     "held_out_elements",
     "learning_curve",
+    "regressors",
     "representations",
     "screening",
     "skipatom_subset",
@@ -27,6 +28,7 @@ NEED_TABLES = {
     "any_formula": ["oqmd_formation_enthalpy/train.csv.gz", "mp_formation_energy/train.csv.gz"],
     "featurization": ["oqmd_formation_enthalpy/train.csv.gz"],
     "growth": ["oqmd_formation_enthalpy/train.csv.gz"],
+    "regressors": ["mp_formation_energy/train.csv.gz"],
     "train_general": ["oqmd_formation_enthalpy/train.csv.gz"],
     "transfer": ["ssub_formation_enthalpy/ssub_expt.csv.gz"],
 }
