@@ -37,6 +37,17 @@ def element_rows(elements: pd.Index, X: NDArray[Any]) -> NDArray[np.intp]:
     return rows.loc[np.ravel(X)].to_numpy().reshape(np.shape(X))
 
 
+def site_distances(
+    between: NDArray[np.float64], sites: NDArray[np.intp], known: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Sum the distances between elements over the sites of crystals and of those that are known.
+
+    The elements of a site, shapes (n_crystals, n_sites) and (n_known, n_sites), are rows of
+    ``between``. Returns shape (n_crystals, n_known).
+    """
+    return sum(between[:, other][site] for site, other in zip(sites.T, known.T, strict=True))
+
+
 class LaplacianKernelRidge(RegressorMixin, BaseEstimator):
     """Kernel ridge on the four sites, made symmetric in A and B.
 
@@ -96,12 +107,9 @@ class LaplacianKernelRidge(RegressorMixin, BaseEstimator):
 
         The city-block distance of two crystals is the sum over their sites.
         """
-        rows = element_rows(self.elements_, X)
+        sites = element_rows(self.elements_, X)
         return [
-            sum(
-                self.between_elements_[rows[:, site]][:, self.reference_[:, number]]
-                for number, site in enumerate(order)
-            )
+            site_distances(self.between_elements_, sites[:, order], self.reference_)
             for order in ([0, 1, 2, 3], [1, 0, 2, 3])
         ]
 

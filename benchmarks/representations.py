@@ -52,7 +52,7 @@ from _common import (
     write_results,
 )
 from _environments import available, pins, run_worker
-from _peers import element_rows, one_hot_table, table_transformer
+from _peers import element_rows, one_hot_table, site_distances, table_transformer
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
@@ -194,12 +194,6 @@ def statistics(blocks: NDArray[np.float32], n_numbers: int) -> NDArray[np.float3
     return np.hstack([mean, deviation, least, most])
 
 
-def site_distances(table: pd.DataFrame, X: NDArray[Any], train: Rows) -> NDArray[np.float64]:
-    """Return the city-block distances of all crystals to those to train, summed over sites."""
-    between, sites = cdist(table, table, "cityblock"), element_rows(table.index, X)
-    return sum(between[:, site[train]][site] for site in sites.T)
-
-
 def kernel_ridge(
     apart: NDArray[np.float64], y: NDArray[np.float64], train: Rows, test: Rows, tuning: Tuning
 ) -> tuple[NDArray[np.float64], dict[str, float]]:
@@ -254,11 +248,12 @@ def score(
             model = ExtraTreesRegressor(n_trees, max_features=1 / 3, random_state=seed)
             predicted = model.fit(flat[train], y[train]).predict(flat[test])
         else:
-            apart = (
-                site_distances(table, X, train)
-                if prototype
-                else cdist(flat, flat[train], "cityblock")
-            )
+            if prototype:
+                sites = element_rows(table.index, X)
+                between = cdist(table, table, "cityblock")
+                apart = site_distances(between, sites, sites[train])
+            else:
+                apart = cdist(flat, flat[train], "cityblock")
             predicted, chosen = kernel_ridge(apart, y, train, test, tuning)
     return errors(predicted, y[test]) | chosen | {"seconds": time.process_time() - start}
 
