@@ -38,14 +38,16 @@ def element_rows(elements: pd.Index, X: NDArray[Any]) -> NDArray[np.intp]:
 
 
 def site_distances(
-    between: NDArray[np.float64], sites: NDArray[np.intp], known: NDArray[np.intp]
+    table: pd.DataFrame, X: NDArray[Any], known: NDArray[Any]
 ) -> NDArray[np.float64]:
-    """Sum the distances between elements over the sites of crystals and of those that are known.
+    """Return the city-block distances of crystals to those known, summed over their sites.
 
-    The elements of a site, shapes (n_crystals, n_sites) and (n_known, n_sites), are rows of
-    ``between``. Returns shape (n_crystals, n_known).
+    ``X`` and ``known`` hold an element per site, shapes (n_crystals, n_sites) and
+    (n_known, n_sites), which the rows of ``table`` describe.
     """
-    return sum(between[:, other][site] for site, other in zip(sites.T, known.T, strict=True))
+    between = cdist(table, table, "cityblock")
+    sites, others = (element_rows(table.index, crystals).T for crystals in (X, known))
+    return sum(between[:, other][site] for site, other in zip(sites, others, strict=True))
 
 
 class LaplacianKernelRidge(RegressorMixin, BaseEstimator):
@@ -97,19 +99,13 @@ class LaplacianKernelRidge(RegressorMixin, BaseEstimator):
             table = property_table("extended")[[*HERR2019_COLUMNS, "period", "group"]].dropna()
             known = table.loc[np.unique(X)]
             table = (table - known.mean()) / known.std(ddof=0)
-        self.elements_ = table.index
-        self.between_elements_ = cdist(table, table, "cityblock")
-        self.reference_ = element_rows(self.elements_, X)
+        self.table_, self.reference_ = table, X
         return self._distances(X)
 
     def _distances(self, X: NDArray[Any]) -> list[NDArray[np.float64]]:
-        """Measure from the crystals, and from them with A and B exchanged.
-
-        The city-block distance of two crystals is the sum over their sites.
-        """
-        sites = element_rows(self.elements_, X)
+        """Measure from the crystals, and from them with A and B exchanged."""
         return [
-            site_distances(self.between_elements_, sites[:, order], self.reference_)
+            site_distances(self.table_, X[:, order], self.reference_)
             for order in ([0, 1, 2, 3], [1, 0, 2, 3])
         ]
 

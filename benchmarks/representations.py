@@ -52,7 +52,7 @@ from _common import (
     write_results,
 )
 from _environments import available, pins, run_worker
-from _peers import element_rows, one_hot_table, site_distances, table_transformer
+from _peers import one_hot_table, site_distances, table_transformer
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
@@ -248,12 +248,11 @@ def score(
             model = ExtraTreesRegressor(n_trees, max_features=1 / 3, random_state=seed)
             predicted = model.fit(flat[train], y[train]).predict(flat[test])
         else:
-            if prototype:
-                sites = element_rows(table.index, X)
-                between = cdist(table, table, "cityblock")
-                apart = site_distances(between, sites, sites[train])
-            else:
-                apart = cdist(flat, flat[train], "cityblock")
+            apart = (
+                site_distances(table, X, X[train])
+                if prototype
+                else cdist(flat, flat[train], "cityblock")
+            )
             predicted, chosen = kernel_ridge(apart, y, train, test, tuning)
     return errors(predicted, y[test]) | chosen | {"seconds": time.process_time() - start}
 
