@@ -271,7 +271,7 @@ def featurization(results: Path, data: str) -> str:
             memory = f"{way['peak_mb']:,.0f} and {way['largest_child_mb']:,.0f} a child"
         else:
             memory = f"{way['peak_mb']:,.0f} ({way['peak_beyond_libraries_mb']:,.0f})"
-        clock = f"{way['rows_per_second']['mean']:,.0f}"
+        clock = f"{np.median(way['rows_per_second']['values']):,.0f}"
         rows.append([name, f"{way['timed_rows']:,}", per_cpu, times, clock, memory])
     header = ["features", "rows timed", "rows per CPU-second", "pooled is faster by"]
     return markdown([*header, "rows per second", "peak memory, MB"], rows, 5)
@@ -318,10 +318,11 @@ def growth_rows(results: Path) -> str:
     found = read(results, "growth")["results"]
     rows = []
     for task, sizes in found["rows"].items():
+        label = f"fit, {found['passes']} passes" if task == "fit" else task
         for n, costs in sizes.items():
             seconds, memory = costs["cpu_seconds"]["median"], costs["peak_mb"]["median"]
             per_row = f"{seconds / int(n) * 1e6:,.1f}"
-            rows.append([task, f"{int(n):,}", f"{seconds:,.2f}", per_row, f"{memory:,.0f}"])
+            rows.append([label, f"{int(n):,}", f"{seconds:,.2f}", per_row, f"{memory:,.0f}"])
     return markdown(["", "rows", "CPU-s", "CPU-µs per row", "peak memory, MB"], rows, 4)
 
 

@@ -43,6 +43,7 @@ from _common import (
 from _environments import run_worker
 from _peers import one_hot_pipeline, one_hot_table, table_transformer
 from numpy.typing import NDArray
+from peers._worker import measure
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -67,14 +68,13 @@ def fit_costs(rows: Rows, n_rows: int) -> dict[str, float]:
     X, y = (column[:n_rows] for column in rows)
     request = {"function": "pipeline", "seed": 0, "settings": {"max_iter": N_PASSES}}
     request["least_seconds"] = 0.1
-    none = {"X_validation": X[:0], "y_validation": y[:0]}
-    measured = run_worker("regress", None, request, X_train=X, y_train=y, X_test=X[:100], **none)
+    no_rows = {"X_validation": X[:0], "y_validation": y[:0]}
+    measured = run_worker("regress", None, request, X_train=X, y_train=y, X_test=X[:100], **no_rows)
     fit, features = measured["fit"], measured["features"]
-    seconds = [n_rows / part["rows_per_cpu_second"] for part in (features, fit)]
-    print(f"fit {n_rows:>14,} rows {sum(seconds):8.2f} CPU-seconds", flush=True)
+    seconds = sum(n_rows / part["rows_per_cpu_second"] for part in (features, fit))
+    print(f"fit {n_rows:>14,} rows {seconds:8.2f} CPU-seconds", flush=True)
     return {
-        "cpu_seconds": sum(seconds),
-        "cpu_seconds_of_features": seconds[0],
+        "cpu_seconds": seconds,
         "peak_mb": max(fit["peak_mb"], features["peak_mb"]),
     }
 
@@ -128,17 +128,16 @@ def n_weights(model: Pipeline) -> int:
     return sum(weights.numel() for weights in network.net_.module_.parameters())
 
 
-def element_costs(X: Any, model: Pipeline, n_fitted: int) -> dict[str, float]:
-    """Fit a pipeline to the first rows, and predict all."""
+def element_costs(X: Any, model: Pipeline, n_fitted: int, least_seconds: float) -> dict[str, float]:
+    """Fit a pipeline to the first rows, and predict all, for some CPU time."""
     energies = np.random.RandomState(0).normal(size=n_fitted)
     start = time.process_time()
     model.fit(X[:n_fitted], energies)
-    middle = time.process_time()
-    model.predict(X)
-    end = time.process_time()
+    seconds = time.process_time() - start
+    predictions = measure(model.predict, X, least_seconds)
     return {
-        "fit_us_per_row_and_pass": (middle - start) / n_fitted / N_PASSES * 1e6,
-        "predict_us_per_row": (end - middle) / len(X) * 1e6,
+        "fit_us_per_row_and_pass": seconds / n_fitted / N_PASSES * 1e6,
+        "predict_us_per_row": 1e6 / predictions["rows_per_cpu_second"],
         "n_weights": float(n_weights(model)),
     }
 
@@ -189,9 +188,9 @@ def rows_growth(arguments: Any) -> dict[str, Any]:
 
 def elements_growth(quick: bool) -> dict[str, Any]:
     """Measure fits and predictions of rows with more and more elements."""
-    counts, n_rows, n_fitted, n_rounds = [5, 10, 20, 40, 80], 50_000, 8000, 5
+    counts, n_rows, n_fitted, n_rounds, least_seconds = [5, 10, 20, 40, 80], 50_000, 8000, 5, 0.5
     if quick:
-        counts, n_rows, n_fitted, n_rounds = [5, 10], 400, 200, 1
+        counts, n_rows, n_fitted, n_rounds, least_seconds = [5, 10], 400, 200, 1, 0.0
     X, _ = read_energies("oqmd_formation_enthalpy/train.csv.gz")
     X = np.random.RandomState(0).permutation(X)[: 2 * n_rows]
     few = np.diff(parse_formulas(X).starts) <= min(counts)
@@ -209,7 +208,7 @@ def elements_growth(quick: bool) -> dict[str, Any]:
                 }
                 drawn[PLAIN] = drawn[SITES]
                 for (network, code), model in pipelines(n_elements).items():
-                    found = element_costs(drawn[network], model, n_fitted)
+                    found = element_costs(drawn[network], model, n_fitted, least_seconds)
                     runs.setdefault((network, code, n_elements), []).append(found)
             print(f"elements, round {number + 1} of {n_rounds}", flush=True)
     results: dict[str, Any] = {}

@@ -17,17 +17,18 @@ Writes ``screening.json``.
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from _common import parse_arguments, summarise, write_results
 from _peers import magpie_features
+from peers._worker import measure
 from sklearn.ensemble import RandomForestRegressor
 
 from sklearn_elmodes import Prototype, load_pretrained, screen
@@ -51,15 +52,10 @@ def seconds(function: Callable[[], Any]) -> float:
 def peak_memory(n_elements: int, threads: int) -> None:
     """Screen in this process, and print how far the memory rises above what was there."""
     torch.set_num_threads(threads)
-    model, space = (
-        load_pretrained("elpasolites"),
-        Prototype("ABC2D6").candidates(elements(n_elements)),
-    )
-    screen(model, space[:1000], return_std=True, batch_size=100)
-    with open("/proc/self/status", encoding="ascii") as status:
-        before = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
-    screen(model, space, return_std=True)
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1000)
+    model = load_pretrained("elpasolites")
+    space = Prototype("ABC2D6").candidates(elements(n_elements))
+    measured = measure(partial(screen, model, return_std=True), space, 0.0)
+    print(measured["peak_beyond_libraries_mb"])
 
 
 def work(network: Any) -> int:
