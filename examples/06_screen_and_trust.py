@@ -74,5 +74,5 @@ print(f"{inside.mean():.0%} of {len(inside)} enthalpies lie in their 90 % interv
 print(f"{width:.2f} eV/atom wide")
 
 # %%
-# The guarantee ends where the data do. With an element held out, 90 % intervals held only 41 % of
+# The guarantee ends where the data do. With an element held out, 90 % intervals held only 40 % of
 # the elpasolites with oxygen and 74 % of those with chlorine (``benchmarks/calibration.py``).
