@@ -1,8 +1,9 @@
 """Whether speed was lost: ratios to references of the same run, beside those that are stored.
 
-A ratio is the CPU time of a reference over ours, in one thread. Both are called in turn, and the
-shortest time of each counts, which other work on the machine changes least. What falls short of
-``results/check.json`` by more than a quarter is measured again, and fails if it stays so.
+A ratio is the CPU time of a reference over ours, in one thread. Both are called in turn, round
+after round; in a round the shortest time of each counts, and of the rounds' ratios the median, as a
+machine that is slow for some seconds slows both. What falls short of ``results/check.json`` by more
+than a quarter is measured again, and fails if it stays so.
 ``--store`` writes that file instead; with names, only these ratios are measured.
 """
 
@@ -10,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
@@ -33,6 +33,7 @@ Pair = tuple[Call, Call]  # ours and the reference
 MOST_LOST = 0.25
 ROUNDS, ATTEMPTS = 7, 3
 LEAST_SECONDS = 0.05  # of each side in a round, as short calls vary most
+MALLOC_KEEPS = 2**25  # bytes, at most, of a block that glibc gives back to the system when freed
 SITE_COPIES = 10  # of the crystals, which are done before a clock has ticked
 GUARDED: dict[str, Callable[[], Pair]] = {}
 
@@ -144,17 +145,14 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def measure(pairs: dict[str, Pair], shortest: dict[str, list[float]]) -> None:
-    """Call all pairs in turn, several times, and lower the shortest times to those found."""
-    for name, pair in list(pairs.items()) * ROUNDS:
-        for side, call in enumerate(pair):
-            spent = 0.0
-            while spent < LEAST_SECONDS:
-                begin = cpu_seconds()
-                call()
-                seconds = cpu_seconds() - begin
-                shortest[name][side] = min(shortest[name][side], seconds)
-                spent += seconds
+def shortest(call: Call) -> float:
+    """Call again and again, and return the shortest CPU time."""
+    seconds: list[float] = []
+    while sum(seconds) < LEAST_SECONDS:
+        begin = cpu_seconds()
+        call()
+        seconds.append(cpu_seconds() - begin)
+    return min(seconds)
 
 
 def main() -> None:
@@ -168,13 +166,18 @@ def main() -> None:
             f"{path} lacks {', '.join(missing)}: python benchmarks/_check.py --store writes it."
         )
 
+    # From now on smaller blocks stay with the process: their pages are not made anew by each call,
+    # or by some calls only, as it depends on what else was freed.
+    np.empty(MALLOC_KEEPS - 2**16, dtype=np.uint8)
     pairs = {name: GUARDED[name]() for name in arguments.names}
-    shortest = {name: [math.inf, math.inf] for name in pairs}
+    rounds: dict[str, list[tuple[float, float]]] = {name: [] for name in pairs}
     suspects = pairs
     with one_thread():
         for _ in range(ATTEMPTS):
-            measure(suspects, shortest)
-            ratios = {name: reference / ours for name, (ours, reference) in shortest.items()}
+            for name, (ours, reference) in list(suspects.items()) * ROUNDS:
+                rounds[name].append((shortest(ours), shortest(reference)))
+            seconds = {name: np.array(found).T for name, found in rounds.items()}
+            ratios = {name: float(np.median(b / a)) for name, (a, b) in seconds.items()}
             if not arguments.store:
                 lost = {name: 1 - ratios[name] / stored[name]["ratio"] for name in pairs}
                 suspects = {name: pairs[name] for name in pairs if lost[name] > MOST_LOST}
@@ -184,8 +187,12 @@ def main() -> None:
         print(f"{name:<16} {ratio:8.3f}  {change}{GUARDED[name].__doc__}")
     if arguments.store:
         found = {
-            name: {"ratio": ratios[name], "cpu_seconds": ours, "reference_cpu_seconds": reference}
-            for name, (ours, reference) in shortest.items()
+            name: {
+                "ratio": ratios[name],
+                "cpu_seconds": a.tolist(),
+                "reference_cpu_seconds": b.tolist(),
+            }
+            for name, (a, b) in seconds.items()
         }
         write_results("check", stored | found, {}, arguments)
     elif suspects:
