@@ -33,7 +33,7 @@ Pair = tuple[Call, Call]  # ours and the reference
 MOST_LOST = 0.25
 ROUNDS, ATTEMPTS = 7, 3
 LEAST_SECONDS = 0.05  # of each side in a round, as short calls vary most
-MALLOC_KEEPS = 2**25  # bytes, at most, of a block that glibc gives back to the system when freed
+MALLOC_KEEPS = 2**25  # bytes: smaller blocks can stay with the process when glibc frees them
 SITE_COPIES = 10  # of the crystals, which are done before a clock has ticked
 GUARDED: dict[str, Callable[[], Pair]] = {}
 
@@ -166,8 +166,8 @@ def main() -> None:
             f"{path} lacks {', '.join(missing)}: python benchmarks/_check.py --store writes it."
         )
 
-    # From now on smaller blocks stay with the process: their pages are not made anew by each call,
-    # or by some calls only, as it depends on what else was freed.
+    # From now on smaller blocks do stay: their pages are not made anew by each call,
+    # or by some calls only, depending on what else was freed.
     np.empty(MALLOC_KEEPS - 2**16, dtype=np.uint8)
     pairs = {name: GUARDED[name]() for name in arguments.names}
     rounds: dict[str, list[tuple[float, float]]] = {name: [] for name in pairs}
