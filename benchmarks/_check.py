@@ -177,7 +177,10 @@ def main() -> None:
             for name, (ours, reference) in list(suspects.items()) * ROUNDS:
                 rounds[name].append((shortest(ours), shortest(reference)))
             seconds = {name: np.array(found).T for name, found in rounds.items()}
-            ratios = {name: float(np.median(b / a)) for name, (a, b) in seconds.items()}
+            ratios = {
+                name: float(np.median(reference / ours))
+                for name, (ours, reference) in seconds.items()
+            }
             if not arguments.store:
                 lost = {name: 1 - ratios[name] / stored[name]["ratio"] for name in pairs}
                 suspects = {name: pairs[name] for name in pairs if lost[name] > MOST_LOST}
@@ -189,10 +192,10 @@ def main() -> None:
         found = {
             name: {
                 "ratio": ratios[name],
-                "cpu_seconds": a.tolist(),
-                "reference_cpu_seconds": b.tolist(),
+                "cpu_seconds": ours.tolist(),
+                "reference_cpu_seconds": reference.tolist(),
             }
-            for name, (a, b) in seconds.items()
+            for name, (ours, reference) in seconds.items()
         }
         write_results("check", stored | found, {}, arguments)
     elif suspects:
