@@ -1,6 +1,6 @@
 """Whether a predicted spread can be trusted: coverage, and error against spread.
 
-The default pipeline with ``calibrate_spread=True`` on elpasolites, 8,472 to train,
+The default pipeline with ``calibrate_std=True`` on elpasolites, 8,472 to train,
 1,059 to conform, 1,059 to test, for three seeds; then elements that are held out
 altogether, with one seed. For each set of crystals: how many true values lie
 in the intervals of 50, 80, 90 and 95 %
@@ -90,7 +90,7 @@ def measure(
         test = np.flatnonzero(contains)
     with one_thread():
         model = make_formation_energy_pipeline(
-            "ABC2D6", calibrate_spread=True, random_state=seed, **settings
+            "ABC2D6", calibrate_std=True, random_state=seed, **settings
         ).fit(X[train], y[train])
         intervals = {
             name: conformed(model, X[validation], y[validation], scaled).predict_interval(X[test])
@@ -98,7 +98,7 @@ def measure(
         }
         predicted, calibrated = model.predict(X[test], return_std=True)
     regressor = model[-1]
-    floor, scale = regressor.spread_floor_, regressor.spread_scale_
+    floor, scale = regressor.std_floor_, regressor.std_scale_
     bare = np.sqrt(np.maximum(calibrated**2 - floor**2, 0)) / scale
     error = y[test] - predicted
     quantiles = norm.ppf((1 + np.array(LEVELS)) / 2)[:, None]

@@ -18,7 +18,7 @@ from _common import parse_arguments, read_energies, summarise, write_results
 from _environments import available, pins, run_worker
 from numpy.typing import NDArray
 
-from sklearn_elmodes.cli.rows import composition_numbers
+from sklearn_elmodes.cli._rows import composition_numbers
 from sklearn_elmodes.datasets import fetch_elpasolites
 from sklearn_elmodes.elements import ATOMIC_NUMBERS
 

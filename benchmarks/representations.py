@@ -75,7 +75,7 @@ from sklearn_elmodes import (
 from sklearn_elmodes.datasets import fetch_elpasolites, load_expt_formation_enthalpies
 from sklearn_elmodes.elements import SYMBOLS, property_table
 from sklearn_elmodes.inspection import pyplot
-from sklearn_elmodes.sites import contained_elements
+from sklearn_elmodes.occupations import contained_elements
 
 OURS, MODES = "12 modes", "modes"
 PEERS = {

@@ -2,7 +2,7 @@
 Quick start
 ===========
 
-From a column of formulas to formation energies with their spread, and a look at what ships.
+From a column of formulas to formation energies with their std, and a look at what ships.
 """
 
 # %%
@@ -32,8 +32,8 @@ print(list(model.named_steps))
 # It predicts as any regressor of scikit-learn does. ``return_std=True`` adds the spread over the
 # ensemble, which tells the sure predictions from the unsure ones.
 
-energy, spread = model.predict(["NaCl", "Fe2O3", "Ca(OH)2"], return_std=True)
-print(energy.round(2), spread.round(2))
+energy, std = model.predict(["NaCl", "Fe2O3", "Ca(OH)2"], return_std=True)
+print(energy.round(2), std.round(2))
 
 # %%
 # A model for crystals of one structure ships as well: elpasolites A\ :sub:`2`\ BCD\ :sub:`6`,

@@ -89,6 +89,6 @@ print(f"{file.stat().st_size / 1e6:.1f} MB")
 # measured.safetensors --input new.csv``.
 
 new = pd.DataFrame({"sample": ["N1", "N2", "N3"], "formula": ["Na2MgCl4", "LiFeO2", "Ba3YCl9"]})
-new["predicted"], new["spread"] = again.predict(new["formula"], return_std=True)
+new["predicted"], new["std"] = again.predict(new["formula"], return_std=True)
 print(new.round(3).to_string(index=False))
 folder.cleanup()

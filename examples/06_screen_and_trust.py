@@ -3,7 +3,7 @@ Screen, and whom to trust
 =========================
 
 The best of many candidates are those where the model is right, and those where it errs most. The
-spread and a conformal interval help to tell them apart.
+std and a conformal interval help to tell them apart.
 """
 
 # %%
@@ -20,7 +20,7 @@ space = Prototype("ABC2D6").candidates(
 print(f"{len(space):,} crystals; the first is {space[0]}")
 
 # %%
-# ``screen`` predicts them in batches and keeps the best. The spread of this model is calibrated:
+# ``screen`` predicts them in batches and keeps the best. The std of this model is calibrated:
 # it can be read as a standard deviation, for crystals like those it was trained on.
 
 model = load_pretrained("elpasolites")
@@ -41,11 +41,11 @@ import matplotlib.pyplot as plt
 everything = screen(model, space, k=len(space), return_std=True)
 _, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
 for element, rows in everything.groupby("D", sort=False):
-    ax.scatter(rows["predicted"], rows["spread"], s=8, alpha=0.6, label=element)
+    ax.scatter(rows["predicted"], rows["std"], s=8, alpha=0.6, label=element)
 ax.axhline(0.05, color="0.4", linewidth=0.8, linestyle="--")
 ax.set(
     xlabel="predicted formation energy (eV/atom)",
-    ylabel="spread (eV/atom)",
+    ylabel="std (eV/atom)",
     yscale="log",
     title="Below the line: max_std=0.05",
 )
@@ -53,7 +53,7 @@ ax.legend(title="site D", frameon=False)
 plt.show()
 
 # %%
-# A spread has no guarantee. Conformal prediction has one: the errors on rows that a model has not
+# A std has no guarantee. Conformal prediction has one: the errors on rows that a model has not
 # seen tell how wide its intervals must be. MAPIE does it for any regressor (``pip install
 # 'sklearn-elmodes[intervals]'``); here for measured enthalpies.
 

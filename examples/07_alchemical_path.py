@@ -19,7 +19,7 @@ print(model.predict(crystals).round(3))
 # %%
 # ``alchemical_path`` writes the steps; the ends are the pure crystals.
 
-from sklearn_elmodes.sites import alchemical_path
+from sklearn_elmodes.occupations import alchemical_path
 
 x, path = alchemical_path(crystals[0], ["Na", "Al", "K", "Cl"], n_points=5)
 for share, crystal in zip(x, path, strict=True):
@@ -28,7 +28,7 @@ for share, crystal in zip(x, path, strict=True):
 # %%
 # Two paths. All data are pure crystals, so that a curve between its ends is the network's
 # interpolation: its slope at an end suggests a substitution, its bends are not physics, and it is
-# not the energy of a solid solution. The band is one spread to either side.
+# not the energy of a solid solution. The band is one standard deviation to either side.
 
 import matplotlib.pyplot as plt
 

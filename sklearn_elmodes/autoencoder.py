@@ -15,6 +15,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 from tqdm import tqdm
 
+from sklearn_elmodes._validation import layer_widths
+
 _ACTIVATIONS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     "tanh": np.tanh,
     "relu": lambda x: np.maximum(x, 0.0),
@@ -295,15 +297,6 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
-
-
-def layer_widths(name: str, sizes: Any, *, allow_none: bool = False) -> tuple[int, ...]:
-    """Check and return the widths of layers, given under a parameter's name."""
-    widths = list(sizes) if np.ndim(sizes) == 1 else []
-    usable = all(isinstance(width, (int, np.integer)) and width >= 1 for width in widths)
-    if not usable or (not widths and (np.size(sizes) or not allow_none)):
-        raise ValueError(f"{name} must be a sequence of positive integers, got {sizes!r}.")
-    return tuple(int(width) for width in widths)
 
 
 def mode_names(n_components: int) -> list[str]:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, atomic_number, property_table, shown
+from sklearn_elmodes._validation import shown
+from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, atomic_number, property_table
 from sklearn_elmodes.formulas import lowest_terms, parse_formulas
 
 Constraint = Callable[[Any], Any]

@@ -13,8 +13,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_elmodes.elements import shown
-from sklearn_elmodes.ensemble import NetworkEnsemble
+from sklearn_elmodes._ensemble import NetworkEnsemble
+from sklearn_elmodes._validation import shown
 
 
 class ElementalModeClassifier(ClassifierMixin, NetworkEnsemble):

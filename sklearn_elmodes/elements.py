@@ -6,6 +6,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from sklearn_elmodes._validation import shown
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -110,15 +112,6 @@ def atomic_number(species: Any) -> int:
             f"{shown(species)} is neither an element symbol nor an atomic number (1 to 118)"
         )
     return number
-
-
-def shown(value: Any) -> str:
-    """Return the ``repr`` of a value for a message, cut if it is long."""
-    try:
-        text = repr(value)
-    except ValueError:  # an integer of thousands of digits
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= 80 else f"{text[:60]}…{text[-12:]}"
 
 
 def table_position(symbol: str) -> tuple[int, int]:

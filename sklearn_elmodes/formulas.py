@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, shown
+from sklearn_elmodes._validation import shown
+from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _TOKEN = re.compile(

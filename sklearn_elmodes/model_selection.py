@@ -18,7 +18,7 @@ from sklearn.utils import _safe_indexing, check_consistent_length, column_or_1d
 from tqdm import tqdm
 
 from sklearn_elmodes.elements import SYMBOLS, atomic_number, table_position
-from sklearn_elmodes.sites import contained_elements
+from sklearn_elmodes.occupations import contained_elements
 
 Fold = tuple[str, NDArray[np.intp], NDArray[np.intp]]
 
@@ -213,10 +213,10 @@ def predict_held_out(
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> pd.DataFrame:
-    """Predict every row by models that did not see it, with the spread if there is one.
+    """Predict every row by models that did not see it, with the std if there is one.
 
     scikit-learn's ``cross_val_predict`` returns one number for each row; here a row has
-    its spread, too, and may be held out several times, as by :class:`LeaveOneElementOut`.
+    its std, too, and may be held out several times, as by :class:`LeaveOneElementOut`.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ def predict_held_out(
     DataFrame
         Columns ``row`` (in X), ``fold`` (from 0) or, of a :class:`LeaveOneElementOut`,
         ``held_out`` (the element), ``true``, ``predicted`` and, if ``predict`` offers
-        ``return_std``, ``spread``; one fold after the other.
+        ``return_std``, ``std``; one fold after the other.
 
     Raises
     ------
@@ -257,7 +257,7 @@ def predict_held_out(
     >>> from sklearn_elmodes.model_selection import LeaveOneElementOut, predict_held_out
     >>> X, y = ["NaCl", "KCl", "KBr"], [1.0, 2.0, 4.0]
     >>> predict_held_out(DummyRegressor(), X, y, cv=LeaveOneElementOut(elements=["Cl", "Br"]))
-       row held_out  true  predicted  spread
+       row held_out  true  predicted  std
     0    0       Cl   1.0        4.0     0.0
     1    1       Cl   2.0        4.0     0.0
     2    2       Br   4.0        1.5     0.0
@@ -288,8 +288,8 @@ def _fit_and_predict(
 ) -> dict[str, NDArray[Any]]:
     model = clone(estimator).fit(_safe_indexing(X, train), y[train])
     last = model[-1] if isinstance(model, Pipeline) else model
-    # An ensemble of one has no spread.
+    # An ensemble of one has no std.
     if "return_std" in signature(last.predict).parameters and getattr(last, "n_estimators", 2) > 1:
-        predicted, spread = model.predict(_safe_indexing(X, test), return_std=True)
-        return {"predicted": predicted, "spread": spread}
+        predicted, std = model.predict(_safe_indexing(X, test), return_std=True)
+        return {"predicted": predicted, "std": std}
     return {"predicted": model.predict(_safe_indexing(X, test))}

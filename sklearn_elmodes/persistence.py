@@ -18,16 +18,16 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_elmodes._ensemble import NetworkEnsemble
+from sklearn_elmodes._files import write_atomically
+from sklearn_elmodes._validation import shown
 from sklearn_elmodes.autoencoder import ElementAutoencoder
 from sklearn_elmodes.classifier import ElementalModeClassifier
-from sklearn_elmodes.elements import shown
-from sklearn_elmodes.ensemble import NetworkEnsemble
-from sklearn_elmodes.files import write_atomically
 from sklearn_elmodes.prototypes import Prototype
 from sklearn_elmodes.regressor import FormationEnergyRegressor
 from sklearn_elmodes.transformer import ElementalModeTransformer
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 _KEY = "sklearn_elmodes"
 _CHECKSUM = "sha256"
 _MAX_SITES = 1000  # the orders of a million sites would fill the memory
@@ -206,7 +206,7 @@ def load_pretrained(name: str) -> Pipeline:
     Examples
     --------
     >>> from sklearn_elmodes import load_pretrained
-    >>> energy, spread = load_pretrained("elpasolites").predict(["K2NaAlF6"], return_std=True)
+    >>> energy, std = load_pretrained("elpasolites").predict(["K2NaAlF6"], return_std=True)
     >>> energy.round(2)
     array([-2.87])
     """
@@ -279,7 +279,11 @@ def _of_this_schema(step: State, schema: int) -> State:
     for since, parameters in _NEW_PARAMETERS.items():
         if schema < since and step["class"] in parameters:
             step = {**step, "parameters": {**step["parameters"], **parameters[step["class"]]}}
-    return {"spread": [0.0, 1.0], **step} if schema < 2 else step
+    if schema < 5 and step["class"] == "FormationEnergyRegressor":
+        parameters = dict(step["parameters"])
+        parameters["calibrate_std"] = parameters.pop("calibrate_spread")
+        step = {**step, "parameters": parameters, "std": step.get("spread", [0.0, 1.0])}
+    return step
 
 
 def _read_step(step: State, arrays: Arrays) -> Any:
@@ -415,7 +419,7 @@ def _write_ensemble(step: NetworkEnsemble) -> tuple[State, Arrays]:
     }
     if isinstance(step, FormationEnergyRegressor):
         state["target"] = [step.target_mean_, step.target_scale_]
-        state["spread"] = [step.spread_floor_, step.spread_scale_]
+        state["std"] = [step.std_floor_, step.std_scale_]
     else:
         state["classes"] = step.classes_
     return state, {name: tensor.cpu().numpy() for name, tensor in weights.items()}
@@ -459,11 +463,11 @@ def _read_target(regressor: FormationEnergyRegressor, step: State) -> None:
     mean, scale = map(float, step["target"])
     if not np.isfinite([mean, scale]).all() or scale <= 0:
         raise ValueError("the target has no finite mean and scale")
-    spread_floor, spread_scale = map(float, step["spread"])
-    if not 0 <= spread_floor < np.inf or not 0 < spread_scale < np.inf:
-        raise ValueError("the spread has no finite floor and scale")
+    std_floor, std_scale = map(float, step["std"])
+    if not 0 <= std_floor < np.inf or not 0 < std_scale < np.inf:
+        raise ValueError("the std has no finite floor and scale")
     regressor.target_mean_, regressor.target_scale_ = mean, scale
-    regressor.spread_floor_, regressor.spread_scale_ = spread_floor, spread_scale
+    regressor.std_floor_, regressor.std_scale_ = std_floor, std_scale
 
 
 def _read_classes(written: Any) -> NDArray[Any]:

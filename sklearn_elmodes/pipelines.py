@@ -7,7 +7,7 @@ from typing import Any
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_elmodes.elements import shown
+from sklearn_elmodes._validation import shown
 from sklearn_elmodes.prototypes import Prototype
 from sklearn_elmodes.regressor import FormationEnergyRegressor
 from sklearn_elmodes.transformer import ElementalModeTransformer

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_elmodes._validation import shown
 from sklearn_elmodes.candidates import SiteCandidates
-from sklearn_elmodes.elements import ATOMIC_NUMBERS, atomic_number, shown
+from sklearn_elmodes.elements import ATOMIC_NUMBERS, atomic_number
 from sklearn_elmodes.formulas import (
     Compositions,
     RowErrors,
@@ -22,7 +23,7 @@ from sklearn_elmodes.formulas import (
     readable_rows,
     refuse,
 )
-from sklearn_elmodes.sites import count_columns, factorize_sites, read_species
+from sklearn_elmodes.occupations import count_columns, factorize_sites, read_species
 
 # Formula and equivalent sites of structures that are known by name. In rock salt
 # a shift by half a cell exchanges A and B; in elpasolite too, since all C and D

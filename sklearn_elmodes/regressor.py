@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_elmodes.ensemble import NetworkEnsemble
+from sklearn_elmodes._ensemble import NetworkEnsemble
 
 _ERROR_OF_SAME = 2.0  # a pretrained model's error on its own quantity, in median deviations of y
 
@@ -98,13 +98,13 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
     early_stopping : bool, default=False
         Hold out a part of the data, stop when its error no longer falls and
         keep the best weights.
-    calibrate_spread : bool, default=False
-        Scale the spread of ``predict(X, return_std=True)`` to the errors on rows
-        held out, so that it can be read as a standard deviation; the bare spread
+    calibrate_std : bool, default=False
+        Scale the std of ``predict(X, return_std=True)`` to the errors on rows
+        held out, so that it can be read as a standard deviation; the bare std
         of an ensemble is too small. Unless early stopping holds out rows anyway,
         this trains a second time: once without the rows held out, to learn the
         scale, then on all rows. Rows that ``pretrained`` or an earlier fit has seen
-        make the spread too small. Ctrl-C in the first training keeps its weights, without
+        make the std too small. Ctrl-C in the first training keeps its weights, without
         calibration.
     validation_fraction : float, default=0.1
         Share of the rows held out by early stopping and calibration.
@@ -138,14 +138,14 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
         None without early stopping.
     target_mean_, target_scale_ : float
         What the target was centred and divided by.
-    spread_floor_, spread_scale_ : float
-        The spread s over the members is reported as
-        sqrt(`spread_floor_`² + (`spread_scale_` · s)²), with the floor in units of y;
+    std_floor_, std_scale_ : float
+        The std s over the members is reported as
+        sqrt(`std_floor_`² + (`std_scale_` · s)²), with the floor in units of y;
         0 and 1 without calibration.
 
     Notes
     -----
-    The two numbers of the calibrated spread maximise the likelihood of the errors
+    The two numbers of the calibrated std maximise the likelihood of the errors
     on the rows held out, as if these were Gaussian [1]_ [2]_. For intervals with a
     guaranteed coverage use conformal prediction, for instance with MAPIE.
 
@@ -170,8 +170,8 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
     >>> y = X[:, 0] * X[:, 1] + X[:, 2] * X[:, 3]
     >>> model = FormationEnergyRegressor(n_sites=4, equivalent_sites=[(0, 1), (2, 3)],
     ...                                  max_iter=30, batch_size=32, random_state=0)
-    >>> energy, spread = model.fit(X, y).predict(X[:2], return_std=True)
-    >>> energy.shape, spread.shape
+    >>> energy, std = model.fit(X, y).predict(X[:2], return_std=True)
+    >>> energy.shape, std.shape
     ((2,), (2,))
     >>> bool((model.predict(X) == model.predict(X[:, [1, 0, 3, 2]])).all())
     True
@@ -179,7 +179,7 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
 
     _parameter_constraints: dict[str, list[Any]] = {
         **NetworkEnsemble._parameter_constraints,
-        "calibrate_spread": ["boolean"],
+        "calibrate_std": ["boolean"],
     }
 
     def __init__(
@@ -202,7 +202,7 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
         freeze: str | None = None,
         warm_start: bool = False,
         early_stopping: bool = False,
-        calibrate_spread: bool = False,
+        calibrate_std: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 20,
         tol: float = 1e-4,
@@ -235,7 +235,7 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
             random_state=random_state,
             verbose=verbose,
         )
-        self.calibrate_spread = calibrate_spread
+        self.calibrate_std = calibrate_std
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, checkpoint: Any = None) -> FormationEnergyRegressor:
@@ -275,9 +275,9 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
         X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), y_numeric=True)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         arguments = self._network_arguments(X.shape[1], X.dtype.name, seed)
-        self._check_checkpoint(checkpoint, self.early_stopping or self.calibrate_spread)
-        if self.calibrate_spread and self.n_estimators == 1:
-            raise ValueError("calibrate_spread needs n_estimators of at least 2.")
+        self._check_checkpoint(checkpoint, self.early_stopping or self.calibrate_std)
+        if self.calibrate_std and self.n_estimators == 1:
+            raise ValueError("calibrate_std needs n_estimators of at least 2.")
         y = y.astype(np.float64)
         if not np.isfinite(y).all():  # None in an array of objects is NaN only now
             row = int(np.flatnonzero(~np.isfinite(y))[0])
@@ -289,12 +289,12 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
 
         X_part, y_part = X, y
         held_out: Any = None
-        if self.early_stopping or self.calibrate_spread:
+        if self.early_stopping or self.calibrate_std:
             X_part, X_held_out, y_part, y_held_out = train_test_split(
                 X, y, test_size=self.validation_fraction, random_state=seed
             )
             held_out = X_held_out, y_held_out
-        self.spread_floor_, self.spread_scale_ = 0.0, 1.0
+        self.std_floor_, self.std_scale_ = 0.0, 1.0
         fixed: dict[str, Any] = {
             "arguments": arguments,
             "initial": initial,
@@ -303,7 +303,7 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
         trained = self._train(
             X_part, y_part, held_out if self.early_stopping else None, checkpoint, **fixed
         )
-        if self.calibrate_spread and not trained.interrupted:
+        if self.calibrate_std and not trained.interrupted:
             self.net_ = trained.net
             self._calibrate(*held_out)
             if not self.early_stopping:
@@ -356,10 +356,10 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
         return False
 
     def _calibrate(self, X: NDArray[Any], y: NDArray[np.float64]) -> None:
-        """Fit the spread to the errors on rows that the network has not seen; y is scaled."""
+        """Fit the std to the errors on rows that the network has not seen; y is scaled."""
         members = self._members(X)
         error = y * self.target_scale_ + self.target_mean_ - members.mean(axis=0)
-        self.spread_floor_, self.spread_scale_ = _fit_spread(error, members.std(axis=0, ddof=1))
+        self.std_floor_, self.std_scale_ = _fit_std(error, members.std(axis=0, ddof=1))
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Predict the target, as the mean over the ensemble.
@@ -370,7 +370,7 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
         return_std : bool, default=False
             Also return the standard deviation over the members, which grows where
             they disagree. It is too small for an error bar unless the regressor was
-            fitted with ``calibrate_spread=True``.
+            fitted with ``calibrate_std=True``.
 
         Returns
         -------
@@ -389,8 +389,8 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
             return members.mean(axis=0)
         if len(members) == 1:
             raise ValueError("return_std needs n_estimators of at least 2; one network has none.")
-        spread = members.std(axis=0, ddof=1)
-        return members.mean(axis=0), np.hypot(self.spread_floor_, self.spread_scale_ * spread)
+        std = members.std(axis=0, ddof=1)
+        return members.mean(axis=0), np.hypot(self.std_floor_, self.std_scale_ * std)
 
     def _predict_members(self, X: Any) -> NDArray[np.float64]:
         """Return the prediction of each member, shape (n_estimators, n_samples)."""
@@ -401,20 +401,20 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
         return self._outputs(X)[..., 0] * self.target_scale_ + self.target_mean_
 
 
-def _fit_spread(error: NDArray[np.float64], spread: NDArray[np.float64]) -> tuple[float, float]:
-    """Find floor and scale with which errors are most likely Gaussian of that spread."""
+def _fit_std(error: NDArray[np.float64], std: NDArray[np.float64]) -> tuple[float, float]:
+    """Find floor and scale with which errors are most likely Gaussian of that std."""
     from scipy.optimize import minimize
 
     unit = float(np.sqrt(np.mean(error**2)))
-    if not unit or not spread.any():
+    if not unit or not std.any():
         return unit, 1.0
 
     def surprise(logarithms: NDArray[np.float64]) -> float:
         floor, scale = np.exp(logarithms)
-        deviation = np.hypot(floor, scale * spread / unit)
+        deviation = np.hypot(floor, scale * std / unit)
         return float(np.mean(0.5 * (error / unit / deviation) ** 2 + np.log(deviation)))
 
-    start = np.log([0.5, unit / np.sqrt(np.mean(spread**2))])
+    start = np.log([0.5, unit / np.sqrt(np.mean(std**2))])
     bounds = [(np.log(1e-3), np.log(1e3)), (start[1] - 7, start[1] + 7)]
     floor, scale = np.exp(minimize(surprise, start, bounds=bounds).x)
     return float(floor * unit), float(scale)

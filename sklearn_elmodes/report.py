@@ -15,17 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_elmodes import __version__
-from sklearn_elmodes.elements import SYMBOLS, block_of, property_table, shown, table_position
-from sklearn_elmodes.files import write_atomically
+from sklearn_elmodes._files import write_atomically
+from sklearn_elmodes._validation import shown
+from sklearn_elmodes.elements import SYMBOLS, block_of, property_table, table_position
 from sklearn_elmodes.formulas import RowError
 from sklearn_elmodes.model_selection import LeaveOneElementOut
-from sklearn_elmodes.sites import contained_elements
+from sklearn_elmodes.occupations import contained_elements
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _NEEDED = ("formula", "true", "predicted")
-_OPTIONAL = ("spread", "row", "held_out")
+_OPTIONAL = ("std", "row", "held_out")
 _LIMITS = {"drawn": 5000, "worst": 500, "listed": 20}  # rows in the plot and in the table
 _LARGEST = 1e100  # squares of what is larger have no place in a float
 _PACKAGES = ("scikit-learn", "skorch", "torch", "numpy", "pandas")
@@ -60,7 +61,7 @@ def write_report(
         :class:`~sklearn_elmodes.FormationEnergyRegressor`.
     predictions : DataFrame of shape (n_samples, n_columns), default=None
         Columns ``formula`` (text), ``true`` and ``predicted``; if there are such,
-        ``spread`` (the standard deviation of the prediction), ``row`` (its number in a table
+        ``std`` (the standard deviation of the prediction), ``row`` (its number in a table
         of yours) and ``held_out``: the element, or "group 17" or "period 3", that the model of
         this row never saw. Then a row may occur once for each element, and the error of an
         element is that of the rows for which it was held out; otherwise it is that of all
@@ -98,9 +99,9 @@ def write_report(
     >>> from sklearn_elmodes.report import write_report
     >>> X, y = ["NaCl", "KBr", "LiF"], [-2.1, -2.0, -3.2]
     >>> model = make_formation_energy_pipeline("AB", max_iter=2, random_state=0).fit(X, y)
-    >>> energy, spread = model.predict(X, return_std=True)
+    >>> energy, std = model.predict(X, return_std=True)
     >>> predictions = pd.DataFrame(
-    ...     {"formula": X, "true": y, "predicted": energy, "spread": spread}
+    ...     {"formula": X, "true": y, "predicted": energy, "std": std}
     ... )
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = pathlib.Path(folder) / "salts.html"
@@ -172,7 +173,7 @@ class _Rows:
     formula: list[str]
     true: NDArray[np.float64]
     predicted: NDArray[np.float64]
-    spread: NDArray[np.float64] | None
+    std: NDArray[np.float64] | None
     row: NDArray[np.int64] | None
     held_out: list[str] | None
     contained: NDArray[np.bool_]  # (n_rows, 118)
@@ -183,10 +184,10 @@ class _Rows:
         """Check a table of predictions and sort it."""
         columns = _column_names(predictions)
         true, predicted = (_numbers(predictions, name) for name in ("true", "predicted"))
-        spread = row = held_out = None
-        if "spread" in columns:
-            spread = _numbers(predictions, "spread")
-            _refuse(spread < 0, lambda i: f"The spread is {spread[i]}; it cannot be negative.")
+        std = row = held_out = None
+        if "std" in columns:
+            std = _numbers(predictions, "std")
+            _refuse(std < 0, lambda i: f"The std is {std[i]}; it cannot be negative.")
         if "row" in columns:
             row = _numbers(predictions, "row")
             _refuse(row % 1 != 0, lambda i: f"The number of the row is {row[i]}; it must be whole.")
@@ -208,7 +209,7 @@ class _Rows:
             [formula[i] for i in order],
             true[order],
             predicted[order],
-            None if spread is None else spread[order],
+            None if std is None else std[order],
             None if row is None else row[order].astype(np.int64),
             None if held_out is None else [held_out[i] for i in order],
             contained[order],
@@ -272,14 +273,15 @@ class _Rows:
             scores.append(("Mean over held-out", energy(means.mean()), "each element counts once"))
             meaning = f"worst: {names[means.argmax()]} with {energy(means.max())}"
             scores.append(("Median over held-out", energy(float(np.median(means))), meaning))
-        if self.spread is not None:
-            varies = np.ptp(self.spread) > 0 and np.ptp(error) > 0
-            rank = f"{spearmanr(self.spread, error).statistic:.2f}" if varies else "–"
-            scores.append(
-                ("Spread and error", rank, "rank correlation; 1 would rank rows by error")
-            )
-            for number, word, share in ((1, "one spread", 68), (2, "two spreads", 95)):
-                within = f"{np.mean(error <= number * self.spread):.1%}"
+        if self.std is not None:
+            varies = np.ptp(self.std) > 0 and np.ptp(error) > 0
+            rank = f"{spearmanr(self.std, error).statistic:.2f}" if varies else "–"
+            scores.append(("std and error", rank, "rank correlation; 1 would rank rows by error"))
+            for number, word, share in (
+                (1, "one standard deviation", 68),
+                (2, "two standard deviations", 95),
+            ):
+                within = f"{np.mean(error <= number * self.std):.1%}"
                 scores.append((f"Within {word}", within, f"{share} % for a standard deviation"))
         return scores
 
@@ -299,7 +301,7 @@ class _Rows:
             "formula": which.tolist(),
             "true": self.true.round(digits).tolist(),
             "predicted": self.predicted.round(digits).tolist(),
-            "spread": None if self.spread is None else self.spread.round(digits).tolist(),
+            "std": None if self.std is None else self.std.round(digits).tolist(),
             "row": None if self.row is None else self.row.tolist(),
             "mae": [
                 round(value, digits) if n else None
@@ -397,8 +399,8 @@ def _model_facts(model: Any, transformer: Any, regressor: Any, target: str, unit
     n_networks = regressor.n_estimators
     networks = "a single network"
     if n_networks > 1:
-        networks = f"the mean of {n_networks} networks; their spread tells how far they disagree"
-        if regressor.calibrate_spread:
+        networks = f"the mean of {n_networks} networks; their std tells how far they disagree"
+        if regressor.calibrate_std:
             networks += ", scaled to errors on rows that they had not seen"
     facts = [
         ("Takes", takes),

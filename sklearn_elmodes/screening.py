@@ -18,24 +18,25 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_elmodes._ensemble import site_permutations
+from sklearn_elmodes._files import write_atomically
+from sklearn_elmodes._validation import shown
 from sklearn_elmodes.candidates import (
     Candidates,
     CandidatesShard,
     SiteCandidates,
     read_elements,
 )
-from sklearn_elmodes.elements import ATOMIC_NUMBERS, shown
-from sklearn_elmodes.ensemble import site_permutations
-from sklearn_elmodes.files import write_atomically
+from sklearn_elmodes.elements import ATOMIC_NUMBERS
 from sklearn_elmodes.formulas import RowError
-from sklearn_elmodes.sites import contained_elements, rows_of_equal_length
+from sklearn_elmodes.occupations import contained_elements, rows_of_equal_length
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _MANIFEST = "_screening.json"  # readers of a folder of Parquet files pass over a leading _
-_FORMAT = 1
-_RESULTS = ("candidate", "predicted", "spread", "distance", "score")
+_FORMAT = 2
+_RESULTS = ("candidate", "predicted", "std", "distance", "score")
 _PROBES = 64  # candidates by whose predictions a model is recognised
 
 
@@ -47,8 +48,8 @@ def screen(
     objective: str | Callable[[pd.DataFrame], Any] = "min",
     return_std: bool = False,
     max_std: float | None = None,
-    avoid_elements: Sequence[str] = (),
-    training: Any = None,
+    exclude_elements: Sequence[str] = (),
+    X_train: Any = None,
     max_distance: float | None = None,
     output: Any = None,
     batch_size: int = 65_536,
@@ -76,23 +77,23 @@ def screen(
     objective : {"min", "max"} or callable, default="min"
         Which are best: those of lowest or highest prediction; or a function of
         a DataFrame with a column for each site (or "formula"), "predicted" and,
-        where asked for, "spread" and "distance", which returns one number for
+        where asked for, "std" and "distance", which returns one number for
         each row, best the lowest. With ``n_jobs`` it runs in other processes.
     return_std : bool, default=False
-        Also predict the spread; ``estimator.predict`` must take ``return_std``.
+        Also predict the std; ``estimator.predict`` must take ``return_std``.
     max_std : float, default=None
-        Leave candidates of a larger spread out of the best. Implies ``return_std``.
-    avoid_elements : sequence of str, default=()
+        Leave candidates of a larger std out of the best. Implies ``return_std``.
+    exclude_elements : sequence of str, default=()
         Candidates with one of these elements are neither predicted nor counted
         among the best.
-    training : array-like of shape (n_training,) or (n_training, n_sites), default=None
+    X_train : array-like of shape (n_train,) or (n_train, n_sites), default=None
         Rows on which the estimator was trained. With them each candidate gets
         its distance from the nearest of them: Euclidean, between the features
         that enter the last step of the pipeline (elemental modes), under the
         best exchange of equivalent sites. It costs about as much as
         the predictions do.
     max_distance : float, default=None
-        Leave candidates further away than this out of the best; needs ``training``.
+        Leave candidates further away than this out of the best; needs ``X_train``.
     output : path-like, default=None
         Folder for all predictions, a Parquet file for each batch; needs
         pyarrow. It holds the candidates' numbers as "candidate" and the columns
@@ -111,7 +112,7 @@ def screen(
     -------
     DataFrame of shape (at most k, …)
         The best first, indexed by "candidate", the position in ``candidates``:
-        a column for each site or "formula", then "predicted", "spread",
+        a column for each site or "formula", then "predicted", "std",
         "distance" and "score" (of a callable objective) as asked for. Of equal
         candidates the first wins.
 
@@ -137,15 +138,13 @@ def screen(
             raise ValueError(f"{name}={shown(value)} must be a positive integer.")
     if not callable(objective) and objective not in ("min", "max"):
         raise ValueError(f"objective={shown(objective)} must be 'min', 'max' or a callable.")
-    if max_distance is not None and training is None:
-        raise ValueError(
-            "max_distance needs the rows on which the estimator was trained: training."
-        )
+    if max_distance is not None and X_train is None:
+        raise ValueError("max_distance needs the rows on which the estimator was trained: X_train.")
     for name, most in (("max_std", max_std), ("max_distance", max_distance)):
         if most is not None and (not isinstance(most, Real) or np.isnan(most)):
             raise ValueError(f"{name}={shown(most)} must be a number or None.")
     check_is_fitted(estimator)
-    avoided = read_elements(avoid_elements, "avoid_elements").tolist()
+    avoided = read_elements(exclude_elements, "exclude_elements").tolist()
     job = _Screening(
         estimator,
         _columns(estimator, candidates),
@@ -154,7 +153,7 @@ def screen(
         return_std=bool(return_std or max_std is not None),
         max_std=max_std,
         avoided=avoided,
-        neighbours=None if training is None else _Neighbours(estimator, training),
+        neighbours=None if X_train is None else _Neighbours(estimator, X_train),
         max_distance=max_distance,
         keep_all=output is not None,
     )
@@ -230,7 +229,7 @@ class _Screening:
     def value_names(self) -> list[str]:
         """Names of what is computed for each candidate."""
         distance = ["distance"] * (self.neighbours is not None)
-        return ["predicted", *["spread"] * self.return_std, *distance]
+        return ["predicted", *["std"] * self.return_std, *distance]
 
     def __call__(self, start: int, part: Any) -> tuple[int, _Batch | None, pd.DataFrame]:
         """Predict a batch; return the predictions where they are kept, and the best."""
@@ -261,7 +260,7 @@ class _Screening:
         X = self.named(rows)
         try:
             if self.return_std:
-                values["predicted"], values["spread"] = self.estimator.predict(X, return_std=True)
+                values["predicted"], values["std"] = self.estimator.predict(X, return_std=True)
             else:
                 values["predicted"] = self.estimator.predict(X)
             if self.neighbours is not None:
@@ -311,7 +310,7 @@ class _Screening:
     def best(self, batch: _Batch) -> pd.DataFrame:
         """Choose the best of a batch."""
         allowed = np.ones(len(batch.positions), dtype=bool)
-        for name, most in (("spread", self.max_std), ("distance", self.max_distance)):
+        for name, most in (("std", self.max_std), ("distance", self.max_distance)):
             if most is not None:
                 allowed &= batch.values[name] <= most
         chosen = np.flatnonzero(allowed)
@@ -346,7 +345,7 @@ class _Screening:
 class _Neighbours:
     """Distances from the training rows in the space of the features."""
 
-    def __init__(self, estimator: Any, training: Any) -> None:
+    def __init__(self, estimator: Any, X_train: Any) -> None:
         import pandas as pd
         from sklearn.neighbors import NearestNeighbors
 
@@ -359,9 +358,9 @@ class _Neighbours:
             # The elements of two formulas do not line up; statistics over them do.
             first = copy(first).set_params(pooling="statistics")
         try:
-            features = first.transform(training)
+            features = first.transform(X_train)
         except RowError as error:
-            raise ValueError(f"training: {error}") from None
+            raise ValueError(f"X_train: {error}") from None
         if not aligned:
             between = make_pipeline(StandardScaler().fit(features))
         self.transform = make_pipeline(first, *(step for _, step in between.steps)).transform
@@ -432,7 +431,7 @@ class _Shards:
             "n_candidates": len(self.candidates),
             "batch_size": self.batch_size,
             "columns": [*self.job.columns, *self.job.value_names],
-            "avoid_elements": sorted(self.job.avoided),
+            "exclude_elements": sorted(self.job.avoided),
             "probe": probe,
         }
         path = self.folder / _MANIFEST
@@ -587,7 +586,7 @@ def _check_space(estimator: Any, candidates: Any, avoided: list[int]) -> None:
     if missing:
         raise ValueError(
             f"The candidates contain {', '.join(missing)}, for which the model has no modes: "
-            "leave them out, or name them in avoid_elements."
+            "leave them out, or name them in exclude_elements."
         )
 
 

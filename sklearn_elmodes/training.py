@@ -19,8 +19,8 @@ from skorch.utils import noop
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from sklearn_elmodes._files import write_atomically
 from sklearn_elmodes.batches import EnsembleBatches, SetDataset, SiteDataset
-from sklearn_elmodes.files import write_atomically
 from sklearn_elmodes.networks import EnsembleNetwork, SetNetwork
 
 # What stays as it was before the training, by what is frozen.

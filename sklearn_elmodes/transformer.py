@@ -20,8 +20,9 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
+from sklearn_elmodes._validation import shown
 from sklearn_elmodes.autoencoder import ElementAutoencoder, mode_names
-from sklearn_elmodes.elements import ATOMIC_NUMBERS, PROPERTY_TABLES, SYMBOLS, property_table, shown
+from sklearn_elmodes.elements import ATOMIC_NUMBERS, PROPERTY_TABLES, SYMBOLS, property_table
 from sklearn_elmodes.formulas import (
     Compositions,
     RowError,
@@ -32,8 +33,8 @@ from sklearn_elmodes.formulas import (
     reduce_amounts,
     refuse,
 )
+from sklearn_elmodes.occupations import count_columns, factorize_sites, parse_species, read_species
 from sklearn_elmodes.prototypes import Prototype, site_names
-from sklearn_elmodes.sites import count_columns, factorize_sites, parse_species, read_species
 
 DEFAULT_N_COMPONENTS = 12
 _STATISTICS = ("mean", "std", "min", "max")

@@ -97,12 +97,10 @@ def test_predict_formulas():
     result = run(MODEL, "K2NaAlF6", "Cs2NaBiCl6")
     assert result.exit_code == 0, result.output
     frame = pd.read_csv(io.StringIO(result.stdout))
-    energy, spread = load_model(MODEL).predict(["K2NaAlF6", "Cs2NaBiCl6"], return_std=True)
+    energy, std = load_model(MODEL).predict(["K2NaAlF6", "Cs2NaBiCl6"], return_std=True)
     np.testing.assert_allclose(frame["predicted"], energy, rtol=1e-5)
-    np.testing.assert_allclose(frame["spread"], spread, rtol=1e-5)
-    assert run("elpasolites", "K2NaAlF6").stdout.startswith(
-        "formula,predicted,spread\nK2NaAlF6,-2.8"
-    )
+    np.testing.assert_allclose(frame["std"], std, rtol=1e-5)
+    assert run("elpasolites", "K2NaAlF6").stdout.startswith("formula,predicted,std\nK2NaAlF6,-2.8")
 
 
 def test_predict_sets_bad_rows_aside(tmp_path):
@@ -188,7 +186,7 @@ def test_tables_that_could_be_misread_are_refused(table, message):
 def test_text_of_a_table_leaves_as_it_came():
     table = '\ufeffformula,"a note"\r\n"K2NaAlF6","one\r\ntwo, ""three"""\r\n'
     result = run(MODEL, "-i", "-", input=table.encode())
-    assert result.stdout.splitlines()[0] == "formula,a note,predicted,spread"
+    assert result.stdout.splitlines()[0] == "formula,a note,predicted,std"
     assert b',"one\r\ntwo, ""three""",' in result.stdout_bytes
 
 
@@ -218,7 +216,7 @@ def test_predict_in_other_circumstances(tmp_path, monkeypatch):
     assert result.exit_code == 2
     assert "the same file" in result.stderr
     result = run(MODEL, "Xx", "--on-error", "skip")
-    assert result.stdout == "formula,predicted,spread\n"
+    assert result.stdout == "formula,predicted,std\n"
     model = load_model(MODEL)
     save_model(model[:1], tmp_path / "modes.safetensors")
     result = run("modes.safetensors", "K2NaAlF6")
@@ -251,8 +249,8 @@ def test_predictions_that_mean_nothing_are_told(astray):
     )
     assert not run("oqmd", "NaCl", "Fe").stderr
     best = pd.read_csv(io.StringIO(screen(astray, "-e", "Li,Fe,O,P", "-k", 5).stdout))
-    assert best["spread"].max() < load_model(astray)[-1].target_scale_
-    nothing = screen("oqmd", "-e", "Li,O", "--max-spread", "1e-9")
+    assert best["std"].max() < load_model(astray)[-1].target_scale_
+    nothing = screen("oqmd", "-e", "Li,O", "--max-std", "1e-9")
     assert nothing.exit_code == 0
     assert "no candidate is left" in nothing.stderr
 
@@ -266,7 +264,7 @@ def test_screen_writes_the_best(tmp_path):
     result = screen(MODEL, *settings)
     assert result.exit_code == 0, result.output
     frame = pd.read_csv(io.StringIO(result.stdout))
-    assert frame.columns.tolist() == ["candidate", *"ABCD", "predicted", "spread"]
+    assert frame.columns.tolist() == ["candidate", *"ABCD", "predicted", "std"]
     assert set(frame["D"]) == {"F"}
     assert frame["predicted"].is_monotonic_increasing
     paths = ["--all", tmp_path / "all", "-o", tmp_path / "best.csv"]
@@ -278,12 +276,12 @@ def test_screen_writes_the_best(tmp_path):
     highest = pd.read_csv(io.StringIO(result.stdout))["predicted"]
     assert highest.is_monotonic_decreasing
     assert highest.min() > frame["predicted"].max()
-    neutral = screen(MODEL, *settings[:-2], "--charge-balanced", "--max-spread", 0.06)
+    neutral = screen(MODEL, *settings[:-2], "--charge-balanced", "--max-std", 0.06)
     frame = pd.read_csv(io.StringIO(neutral.stdout))
     assert 0 < len(frame) < 24
-    assert frame["spread"].max() <= 0.06
+    assert frame["std"].max() <= 0.06
     assert not frame["C"].isin(["Al", "Ga"]).any()  # two trivalent ions are too much
-    kept = screen(MODEL, *settings, "--avoid", "F,Al")
+    kept = screen(MODEL, *settings, "--exclude-elements", "F,Al")
     assert kept.exit_code == 0
     assert not {"F", "Al"} & set(
         pd.read_csv(io.StringIO(kept.stdout))[list("ABCD")].to_numpy().flat

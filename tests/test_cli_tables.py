@@ -127,7 +127,7 @@ def test_lines_of_json_keep_what_they_hold(tmp_path, energies):
         found = [json.loads(line) for line in written.splitlines()]
         for record, row, energy in zip(records, found, energies, strict=True):
             assert row.pop("predicted") == pytest.approx(energy, rel=1e-5)
-            assert row.pop("spread") > 0
+            assert row.pop("std") > 0
             assert row == record
 
 
@@ -168,10 +168,10 @@ def test_rows_set_aside_can_be_mended_and_read_again(tmp_path):
 
 
 def test_many_rows_are_predicted_in_parts(monkeypatch):
-    from sklearn_elmodes.cli import rows
+    from sklearn_elmodes.cli import _rows
 
     whole = predict(*FORMULAS * 3).stdout
-    monkeypatch.setattr(rows, "_CHUNK_ROWS", 4)
+    monkeypatch.setattr(_rows, "_CHUNK_ROWS", 4)
     assert predict(*FORMULAS * 3).stdout == whole
     result = predict(*FORMULAS * 3, "NaCl")
     assert "Row 6: Na1 Cl1" in result.stderr

@@ -20,7 +20,7 @@ from sklearn_elmodes import (
     save_model,
 )
 from sklearn_elmodes.cli import main
-from sklearn_elmodes.cli.rows import composition_numbers
+from sklearn_elmodes.cli._rows import composition_numbers
 from sklearn_elmodes.datasets import load_expt_formation_enthalpies
 from sklearn_elmodes.elements import property_table
 from sklearn_elmodes.model_selection import predict_held_out
@@ -225,9 +225,9 @@ def test_held_out_predictions_are_in_the_order_of_the_folds():
     found = predict_held_out(model, X, y, cv=2, n_jobs=2)
     assert found["row"].tolist() == [0, 1, 2, 3]
     assert found["fold"].tolist() == [0, 0, 1, 1]
-    predicted, spread = model.fit(X[2:], y[2:]).predict(X[:2], return_std=True)
+    predicted, std = model.fit(X[2:], y[2:]).predict(X[:2], return_std=True)
     np.testing.assert_allclose(found["predicted"][:2], predicted)
-    np.testing.assert_allclose(found["spread"][:2], spread)
+    np.testing.assert_allclose(found["std"][:2], std)
     single = make_formation_energy_pipeline(max_iter=1, n_estimators=1, random_state=0)
     found = predict_held_out(single, X, y, cv=LeaveOneElementOut(elements=["Na"]))
     assert found.columns.tolist() == ["row", "held_out", "true", "predicted"]

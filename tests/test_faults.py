@@ -129,10 +129,10 @@ def test_a_killed_worker_gives_an_error():
 def test_extreme_targets(y):
     X = np.random.RandomState(0).rand(8, 3)
     model = FormationEnergyRegressor(**SMALL).fit(X, y)
-    energy, spread = model.predict(X, return_std=True)
+    energy, std = model.predict(X, return_std=True)
     y = y.astype(float)
     assert np.isfinite(energy).all()
-    assert np.isfinite(spread).all()
+    assert np.isfinite(std).all()
     assert energy.min() >= y.mean() - 5 * max(np.ptp(y), abs(y[0]), 1e-12)
     assert energy.max() <= y.mean() + 5 * max(np.ptp(y), abs(y[0]), 1e-12)
     FormationEnergyRegressor(**SMALL).fit(X[:2], y[:2]).predict(X[:1])

@@ -382,5 +382,5 @@ def test_checkpoints_of_others_are_refused(data, tmp_path, stop_after):
         formulas(random_state=None).fit(X, y, **state)
     with pytest.raises(FileNotFoundError, match="no folder for a checkpoint"):
         formulas().fit(X, y, formationenergyregressor__checkpoint=tmp_path / "none" / "state")
-    with pytest.raises(ValueError, match="neither early_stopping nor calibrate_spread"):
+    with pytest.raises(ValueError, match="neither early_stopping nor calibrate_std"):
         formulas(early_stopping=True).fit(X, y, **state)

@@ -173,28 +173,28 @@ def test_mode_map_of_a_projection(transformer):
         ModeMapDisplay(transformer.modes_, colour_by="row").plot()
 
 
-def test_parity_with_spread():
+def test_parity_with_std():
     rng = np.random.RandomState(0)
-    y, spread = rng.randn(200), rng.rand(200)
+    y, std = rng.randn(200), rng.rand(200)
     predicted = y + 0.1
-    display = ParityDisplay.from_predictions(y, predicted, spread)
-    order = np.argsort(spread)  # the least certain on top
+    display = ParityDisplay.from_predictions(y, predicted, std)
+    order = np.argsort(std)  # the least certain on top
     np.testing.assert_allclose(display.points_.get_offsets(), np.c_[predicted, y][order])
-    np.testing.assert_allclose(display.points_.get_array(), spread[order])
+    np.testing.assert_allclose(display.points_.get_array(), std[order])
     assert display.text_.get_text() == "MAE 0.100"
     model = load_pretrained("elpasolites")
     X = [["Na", "Al", "K", "F"], ["K", "Al", "Na", "F"], ["Cs", "Ga", "Rb", "Cl"]]
     display = ParityDisplay.from_estimator(model, X, [-2.8, -2.9, -2.0])
-    energy, spread = model.predict(X, return_std=True)
-    order = np.argsort(spread)
+    energy, std = model.predict(X, return_std=True)
+    order = np.argsort(std)
     np.testing.assert_allclose(display.points_.get_offsets()[:, 0], energy[order])
-    np.testing.assert_allclose(display.points_.get_array(), spread[order])
-    gap = ParityDisplay.from_predictions(energy, energy, spread, label="band gap (eV)")
+    np.testing.assert_allclose(display.points_.get_array(), std[order])
+    gap = ParityDisplay.from_predictions(energy, energy, std, label="band gap (eV)")
     assert gap.ax_.get_xlabel() == "predicted band gap (eV)"
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         ParityDisplay(energy, energy, [0.1])
     with pytest.raises(ValueError, match="y_pred contains NaN"):
-        ParityDisplay(energy, [np.nan, 0, 0], spread)
+        ParityDisplay(energy, [np.nan, 0, 0], std)
 
 
 FORMULAS = ["NaCl", "KCl", "KBr", "NaBr", "MgO", "CaO", "CaS"]
@@ -255,8 +255,8 @@ def test_alchemical_path():
     display = AlchemicalPathDisplay.from_estimator(model, *ends, n_points=5)
     x, energies = display.line_.get_data()
     np.testing.assert_allclose(x, [0, 0.25, 0.5, 0.75, 1])
-    energy, spread = model.predict(ends, return_std=True)
+    energy, std = model.predict(ends, return_std=True)
     np.testing.assert_allclose(energies[[0, -1]], energy, rtol=1e-5)
     low, high = np.array(display.band_.get_paths()[0].get_extents().get_points())[:, 1]
     assert low < energies.min() < energies.max() < high
-    np.testing.assert_allclose(display.spread[[0, -1]], spread, rtol=1e-4)
+    np.testing.assert_allclose(display.std[[0, -1]], std, rtol=1e-4)

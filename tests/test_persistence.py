@@ -30,12 +30,12 @@ from sklearn_elmodes import (
     persistence,
     save_model,
 )
+from sklearn_elmodes._files import write_atomically
 from sklearn_elmodes.elements import property_table
-from sklearn_elmodes.files import write_atomically
 
 # What the shipped model predicted when it was made, eV/atom.
 PINNED = [-2.868371, -1.548688, 0.411970]
-# What the stored file predicted when it was made: mean and spread, eV/atom.
+# What the stored file predicted when it was made: mean and std, eV/atom.
 STORED = [[-1.269267, -0.733969], [0.079333, 0.032326]]
 
 SMALL = {"n_estimators": 2, "hidden_layer_sizes": (8, 8), "max_iter": 2, "random_state": 0}
@@ -148,7 +148,7 @@ def gap(header, arrays):
 
 
 def newer(header, arrays):
-    header["schema_version"] = 5
+    header["schema_version"] = 6
 
 
 def other_class(header, arrays):
@@ -247,16 +247,16 @@ def overflowing_weights(header, arrays):
             arrays[name] = arrays[name].astype(np.float64) * 1e100
 
 
-def no_spread(header, arrays):
+def no_std(header, arrays):
     header["steps"][1]["target"] = [0.0, 0.0]
 
 
-def negative_spread(header, arrays):
-    header["steps"][1]["spread"] = [-1.0, 1.0]
+def negative_std(header, arrays):
+    header["steps"][1]["std"] = [-1.0, 1.0]
 
 
-def endless_spread(header, arrays):
-    header["steps"][1]["spread"] = [0.0, 1e400]
+def endless_std(header, arrays):
+    header["steps"][1]["std"] = [0.0, 1e400]
 
 
 def true_schema(header, arrays):
@@ -288,7 +288,7 @@ def odd_source(header, arrays):
         (wrong_shape, "do not have the shapes"),
         (huge_layer, "do not have the shapes"),
         (gap, "not finite"),
-        (newer, "schema version 5"),
+        (newer, "schema version 6"),
         (other_class, "does not describe a model"),
         (unknown_parameter, "does not describe a model"),
         (missing_parameter, "other parameters: .'encoder_activation'"),
@@ -313,9 +313,9 @@ def odd_source(header, arrays):
         (endless_modes, "it has no elements, or one of them twice"),
         (doubled_elements, "it has no elements, or one of them twice"),
         (overflowing_weights, "the weights are not of type float32"),
-        (no_spread, "no finite mean and scale"),
-        (negative_spread, "the spread has no finite floor and scale"),
-        (endless_spread, "does not describe a model"),
+        (no_std, "no finite mean and scale"),
+        (negative_std, "the std has no finite floor and scale"),
+        (endless_std, "does not describe a model"),
         (true_schema, "schema version True"),
         (other_number, "no step has use for '7.weight'"),
     ],
@@ -556,9 +556,9 @@ def test_a_file_of_the_first_schema_still_loads():
     model = load_model(Path(__file__).parent / "data" / "model_schema_1.safetensors")
     assert model.model_card_ == "Two small networks on 500 elpasolites."
     assert model.model_versions_["sklearn-elmodes"] == "0.1.0"
-    energy, spread = model.predict(["K2NaAlF6", "Cs2NaBiCl6"], return_std=True)
+    energy, std = model.predict(["K2NaAlF6", "Cs2NaBiCl6"], return_std=True)
     np.testing.assert_allclose(energy, STORED[0], atol=2e-4)
-    np.testing.assert_allclose(spread, STORED[1], atol=2e-4)
+    np.testing.assert_allclose(std, STORED[1], atol=2e-4)
 
 
 def test_a_set_network_of_an_earlier_schema_is_refused(tmp_path):
@@ -577,9 +577,9 @@ def test_a_set_network_of_an_earlier_schema_is_refused(tmp_path):
 def test_shipped_model_predicts_what_it_predicted():
     model = load_pretrained("elpasolites")
     formulas = ["K2NaAlF6", "Cs2NaBiCl6", "Ne2NaAlXe6"]
-    energy, spread = model.predict(formulas, return_std=True)
+    energy, std = model.predict(formulas, return_std=True)
     np.testing.assert_allclose(energy, PINNED, atol=2e-4)
-    assert (spread > 0).all()
+    assert (std > 0).all()
     assert "10,590" in model.model_card_
     np.testing.assert_array_equal(
         model.predict([["Al", "Na", "K", "F"], ["Na", "Al", "K", "F"]])[0], energy[0]

@@ -10,9 +10,9 @@ from sklearn.model_selection import train_test_split
 from skorch import NeuralNet
 
 from sklearn_elmodes import FormationEnergyRegressor, make_formation_energy_pipeline
+from sklearn_elmodes._ensemble import _site_groups, site_permutations
 from sklearn_elmodes.batches import SiteDataset, distinct_rows
-from sklearn_elmodes.ensemble import _site_groups, site_permutations
-from sklearn_elmodes.regressor import _fit_spread
+from sklearn_elmodes.regressor import _fit_std
 
 SMALL = {
     "n_estimators": 2,
@@ -54,8 +54,8 @@ def test_equivalent_sites_are_exactly_equivalent(crystals, dtype):
     np.testing.assert_array_equal(model.predict(swapped), model.predict(X))
     other = X.reshape(-1, 4, 2)[:, [0, 2, 1, 3]].reshape(-1, 8)
     assert np.abs(model.predict(other) - model.predict(X)).max() > 0.01
-    _mean, spread = model.predict(X, return_std=True)
-    np.testing.assert_array_equal(spread, model.predict(swapped, return_std=True)[1])
+    _mean, std = model.predict(X, return_std=True)
+    np.testing.assert_array_equal(std, model.predict(swapped, return_std=True)[1])
     assert next(model.net_.module_.parameters()).dtype == getattr(torch, np.dtype(dtype).name)
 
 
@@ -80,37 +80,37 @@ def test_exchange_symmetry_of_real_elpasolites(elpasolites):
     np.testing.assert_array_equal(pipeline.predict(X), pipeline.predict(X[:, [1, 0, 2, 3]]))
 
 
-def test_return_std_is_the_spread_of_the_members(crystals):
+def test_return_std_is_the_std_of_the_members(crystals):
     X, y = crystals
     model = FormationEnergyRegressor(4, **{**SMALL, "n_estimators": 3}).fit(X, y)
-    mean, spread = model.predict(X, return_std=True)
+    mean, std = model.predict(X, return_std=True)
     members = model._predict_members(X)
     assert members.shape == (3, 300)
     np.testing.assert_array_equal(mean, members.mean(axis=0))
-    np.testing.assert_array_equal(spread, members.std(axis=0, ddof=1))
-    assert spread.min() > 0
+    np.testing.assert_array_equal(std, members.std(axis=0, ddof=1))
+    assert std.min() > 0
     single = FormationEnergyRegressor(4, **{**SMALL, "n_estimators": 1}).fit(X, y)
     with pytest.raises(ValueError, match="return_std needs n_estimators of at least 2"):
         single.predict(X, return_std=True)
 
 
-def test_calibrated_spread_is_a_standard_deviation(elpasolites):
+def test_calibrated_std_is_a_standard_deviation(elpasolites):
     X, y = elpasolites
     settings = {"max_iter": 15, "n_estimators": 4, "hidden_layer_sizes": (64, 64)}
     settings |= {"encoder_layer_sizes": (32, 8), "random_state": 0}
     bare = make_formation_energy_pipeline("ABC2D6", **settings).fit(X[:2000], y[:2000])
-    calibrated = make_formation_energy_pipeline("ABC2D6", calibrate_spread=True, **settings)
+    calibrated = make_formation_energy_pipeline("ABC2D6", calibrate_std=True, **settings)
     calibrated.fit(X[:2000], y[:2000])
-    energy, spread = bare.predict(X[2000:], return_std=True)
+    energy, std = bare.predict(X[2000:], return_std=True)
     same, scaled = calibrated.predict(X[2000:], return_std=True)
     np.testing.assert_array_equal(energy, same)  # all rows are learnt from in the end
     regressor = calibrated[-1]
-    expected = np.hypot(regressor.spread_floor_, regressor.spread_scale_ * spread)
+    expected = np.hypot(regressor.std_floor_, regressor.std_scale_ * std)
     np.testing.assert_allclose(scaled, expected)
     error = np.abs(y[2000:] - energy)
-    assert (error <= 1.645 * spread).mean() < 0.75
+    assert (error <= 1.645 * std).mean() < 0.75
     assert 0.86 < (error <= 1.645 * scaled).mean() < 0.96
-    assert (bare[-1].spread_floor_, bare[-1].spread_scale_) == (0, 1)
+    assert (bare[-1].std_floor_, bare[-1].std_scale_) == (0, 1)
 
 
 def test_conformal_intervals_cover_held_out_elpasolites(elpasolites):
@@ -131,21 +131,21 @@ def test_calibration_uses_the_rows_of_early_stopping(crystals):
     X, y = crystals
     settings = {**SMALL, "early_stopping": True, "max_iter": 5}
     plain = FormationEnergyRegressor(4, **settings).fit(X, y)
-    model = FormationEnergyRegressor(4, calibrate_spread=True, **settings).fit(X, y)
+    model = FormationEnergyRegressor(4, calibrate_std=True, **settings).fit(X, y)
     np.testing.assert_array_equal(model.predict(X), plain.predict(X))
-    assert model.spread_floor_ > 0
-    with pytest.raises(ValueError, match="calibrate_spread needs n_estimators of at least 2"):
-        FormationEnergyRegressor(4, calibrate_spread=True, n_estimators=1).fit(X, y)
+    assert model.std_floor_ > 0
+    with pytest.raises(ValueError, match="calibrate_std needs n_estimators of at least 2"):
+        FormationEnergyRegressor(4, calibrate_std=True, n_estimators=1).fit(X, y)
 
 
-def test_fit_spread_finds_floor_and_scale():
+def test_fit_std_finds_floor_and_scale():
     rng = np.random.RandomState(0)
-    spread = rng.gamma(2, 0.02, 20_000)
-    error = rng.normal(scale=np.hypot(0.03, 2.5 * spread))
-    np.testing.assert_allclose(_fit_spread(error, spread), (0.03, 2.5), rtol=0.1)
-    np.testing.assert_allclose(_fit_spread(1e6 * error, 1e6 * spread), (3e4, 2.5), rtol=0.1)
-    assert _fit_spread(np.zeros(3), np.ones(3)) == (0, 1)
-    assert _fit_spread(np.ones(3), np.zeros(3)) == (1, 1)
+    std = rng.gamma(2, 0.02, 20_000)
+    error = rng.normal(scale=np.hypot(0.03, 2.5 * std))
+    np.testing.assert_allclose(_fit_std(error, std), (0.03, 2.5), rtol=0.1)
+    np.testing.assert_allclose(_fit_std(1e6 * error, 1e6 * std), (3e4, 2.5), rtol=0.1)
+    assert _fit_std(np.zeros(3), np.ones(3)) == (0, 1)
+    assert _fit_std(np.ones(3), np.zeros(3)) == (1, 1)
 
 
 @pytest.mark.parametrize("n_distinct", [3, 600])
@@ -365,12 +365,12 @@ def test_interrupted_calibration_trains_no_second_time(crystals, monkeypatch):
             raise KeyboardInterrupt
 
     monkeypatch.setattr("sklearn_elmodes.training.StopOnDivergence.on_epoch_end", interrupt)
-    model = FormationEnergyRegressor(4, calibrate_spread=True, **{**SMALL, "max_iter": 15})
+    model = FormationEnergyRegressor(4, calibrate_std=True, **{**SMALL, "max_iter": 15})
     with pytest.warns(ConvergenceWarning, match="interrupted in pass") as warned:
         model.fit(X, y)
     assert len(warned) == 1
     assert model.n_iter_ <= 3
-    assert (model.spread_floor_, model.spread_scale_) == (0, 1)
+    assert (model.std_floor_, model.std_scale_) == (0, 1)
     assert np.isfinite(model.predict(X, return_std=True)).all()
 
 

@@ -54,13 +54,13 @@ def oqmd():
 def measured(oqmd, enthalpies):
     """Predictions of the measured enthalpies, with the numbers of spreadsheet rows."""
     X, y = enthalpies
-    energy, spread = oqmd.predict(X, return_std=True)
+    energy, std = oqmd.predict(X, return_std=True)
     return pd.DataFrame(
         {
             "formula": X,
             "true": y,
             "predicted": energy,
-            "spread": spread,
+            "std": std,
             "row": range(2, len(X) + 2),
         }
     )
@@ -114,9 +114,9 @@ def test_scores(tmp_path, oqmd, measured):
         f"{root_mean_squared_error(true, predicted):.3f} eV/atom",
         f"{error.median():.3f} eV/atom",
         f"{r2_score(true, predicted):.4f}",
-        f"{spearmanr(measured['spread'], error).statistic:.2f}",
-        f"{(error <= measured['spread']).mean():.1%}",
-        f"{(error <= 2 * measured['spread']).mean():.1%}",
+        f"{spearmanr(measured['std'], error).statistic:.2f}",
+        f"{(error <= measured['std']).mean():.1%}",
+        f"{(error <= 2 * measured['std']).mean():.1%}",
     ):
         assert f"<strong>{value}</strong>" in text
     assert "2,135 predictions of the model oqmd" in text
@@ -161,7 +161,7 @@ def test_errors_of_held_out_elements_and_groups(tmp_path, salt_model):
 
 def test_the_same_input_gives_the_same_file(tmp_path, salt_model):
     for name in ("a", "b"):
-        predictions = salts(spread=0.1)
+        predictions = salts(std=0.1)
         write_report(tmp_path / name, salt_model, predictions=predictions, title="T")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
@@ -169,7 +169,7 @@ def test_the_same_input_gives_the_same_file(tmp_path, salt_model):
 def test_one_row_without_any_error(tmp_path, salt_model):
     path = tmp_path / "report.html"
     predictions = pd.DataFrame({"formula": ["NaCl"], "true": [1.0], "predicted": [1.0]})
-    write_report(path, salt_model, predictions=predictions.assign(spread=0.0), unit="")
+    write_report(path, salt_model, predictions=predictions.assign(std=0.0), unit="")
     text = path.read_text(encoding="utf-8")
     assert "<strong>0.000</strong>" in text
     assert text.count("<strong>–</strong>") == 2  # no R², no rank correlation
@@ -231,7 +231,7 @@ def test_what_it_says_of_models(tmp_path, oqmd, salt_model):
         (salts(true=[1, 2, 3, "four", 5, 6]), "Row 3: true is 'four'; it must be a finite number"),
         (salts(true=pd.array([1, None, 3, 4, 5, 6], dtype="Int64")), "Row 1: true is <NA>"),
         (salts(true=1e200), "Row 0: true is 1e+200; it must be a finite number below 1e+100"),
-        (salts(spread=[1, 2, 3, -0.5, 5, 6]), "Row 3: The spread is -0.5; it cannot be negative"),
+        (salts(std=[1, 2, 3, -0.5, 5, 6]), "Row 3: The std is -0.5; it cannot be negative"),
         (salts(row=[1, 2, 3.5, 4, 5, 6]), "Row 2: The number of the row is 3.5; it must be whole"),
         (salts(formula=["NaCl", "Xx", *SALTS[2:]]), "Row 1: Cannot read the formula 'Xx'"),
         (salts(formula=["NaCl", None, *SALTS[2:]]), "Row 1: The formula is None; it must be text"),
@@ -433,7 +433,7 @@ def check_rows(page, expected, decimals=3):
             str(row.row),
             *(
                 f"{value:.{decimals}f}"
-                for value in (row.true, row.predicted, row.predicted - row.true, row.spread)
+                for value in (row.true, row.predicted, row.predicted - row.true, row.std)
             ),
         ]
         for row in expected.head(20).itertuples()
@@ -474,7 +474,7 @@ def test_hover_shows_values(page, report, oqmd, measured):
     hover = "#parity .hoverlayer .nums, #parity .hoverlayer .name, #parity .hovertext"
     text = wait(lambda: page.run("return document.querySelector(arguments[0])?.textContent", hover))
     assert worst["formula"] in text
-    assert f"spread {worst['spread']:.3f}" in text
+    assert f"std {worst['std']:.3f}" in text
 
     element = page.driver.find_element("css selector", "#map .points path:first-child")
     page.run("arguments[0].scrollIntoView({block: 'center'})", element)
@@ -664,7 +664,7 @@ def test_hostile_texts_in_the_browser(page, tmp_path, salt_model):
     write_report(
         path,
         salt_model,
-        predictions=salts(spread=0.1, row=range(6)),
+        predictions=salts(std=0.1, row=range(6)),
         **dict.fromkeys(("title", "scheme", "target", "unit", "command"), HOSTILE),
         source=os.fsdecode(b"\xff<b>.safetensors"),
     )

@@ -47,7 +47,7 @@ def space():
 def everything(model, space):
     """What a screening should find, without one."""
     table = pd.DataFrame(space.to_numpy().astype(object), columns=SITES)
-    table["predicted"], table["spread"] = model.predict(space.to_numpy(), return_std=True)
+    table["predicted"], table["std"] = model.predict(space.to_numpy(), return_std=True)
     table.index.name = "candidate"
     return table
 
@@ -66,28 +66,28 @@ def test_the_best_are_found(model, space, everything, batch_size):
     found = screen(model, space, k=7, return_std=True, batch_size=batch_size)
     assert_same(found, everything.nsmallest(7, "predicted"))
     highest = screen(model, space, k=7, objective="max", batch_size=batch_size)
-    assert_same(highest, everything.nlargest(7, "predicted").drop(columns="spread"))
+    assert_same(highest, everything.nlargest(7, "predicted").drop(columns="std"))
     assert len(screen(model, space, k=10**6, batch_size=batch_size)) == len(space)
 
 
 def test_objective_and_filters(model, space, everything):
     def near_zero(frame):
-        return (frame["predicted"].abs() + frame["spread"]).where(frame["A"] != "H", np.inf)
+        return (frame["predicted"].abs() + frame["std"]).where(frame["A"] != "H", np.inf)
 
     found = screen(model, space, k=5, objective=near_zero, return_std=True, batch_size=500)
     expected = everything.assign(score=near_zero(everything)).nsmallest(5, "score")
     assert_same(found, expected)
     found = screen(
-        model, space, k=20, max_std=0.12, avoid_elements=["F", "H"], batch_size=500, verbose=0
+        model, space, k=20, max_std=0.12, exclude_elements=["F", "H"], batch_size=500, verbose=0
     )
-    allowed = ~everything[SITES].isin(["F", "H"]).any(axis=1) & (everything["spread"] <= 0.12)
+    allowed = ~everything[SITES].isin(["F", "H"]).any(axis=1) & (everything["std"] <= 0.12)
     assert_same(found, everything[allowed].nsmallest(20, "predicted"))
     assert not len(screen(model, space, max_std=0.0))
 
 
 def test_distance_from_the_training_data(model, space):
     training = np.array([["Na", "Al", "K", "F"], ["Li", "Ga", "Na", "Cl"], ["Mg", "Ca", "K", "O"]])
-    found = screen(model, space, k=10**6, training=training, batch_size=999).sort_index()
+    found = screen(model, space, k=10**6, X_train=training, batch_size=999).sort_index()
     transformer = model[0]
     features = transformer.transform(space.to_numpy()).astype(float)
     known = transformer.transform(np.vstack([training, training[:, [1, 0, 2, 3]]])).astype(float)
@@ -95,12 +95,12 @@ def test_distance_from_the_training_data(model, space):
     np.testing.assert_allclose(found["distance"], expected, atol=2e-3)
     own = found[(found[SITES] == ["Na", "Al", "K", "F"]).all(axis=1)]
     assert own["distance"].item() == pytest.approx(0, abs=1e-3)
-    near = screen(model, space, k=10**6, training=training, max_distance=3.0)
+    near = screen(model, space, k=10**6, X_train=training, max_distance=3.0)
     assert sorted(near.index) == found.index[found["distance"] <= 3.0].tolist()
     assert 0 < len(near) < len(space)
     # Training crystals may be given as formulas, too.
     formulas = screen(
-        model, space, k=3, training=["K2NaAlF6", "Na2LiGaCl6", "K2CaMgO6"], max_distance=3.0
+        model, space, k=3, X_train=["K2NaAlF6", "Na2LiGaCl6", "K2CaMgO6"], max_distance=3.0
     )
     assert_same(formulas, near.head(3))
 
@@ -112,22 +112,22 @@ def test_distance_with_steps_between(space, between):
     rows = space[:40]
     model = make_pipeline(ElementalModeTransformer(prototype="ABC2D6"), *between, Ridge())
     model.fit(rows, np.arange(40.0))
-    found = screen(model, rows[:, [1, 0, 2, 3]], k=40, training=rows)
+    found = screen(model, rows[:, [1, 0, 2, 3]], k=40, X_train=rows)
     np.testing.assert_allclose(found["distance"], 0, atol=1e-2)
     model[0].set_output(transform="pandas")
     model.fit(rows, np.arange(40.0))
-    found = screen(model, rows[:, [1, 0, 2, 3]], k=40, training=rows)
+    found = screen(model, rows[:, [1, 0, 2, 3]], k=40, X_train=rows)
     np.testing.assert_allclose(found["distance"], 0, atol=1e-2)
 
 
 def test_rows_at_fault_are_counted_in_all_candidates(tmp_path):
     formulas = ["NaCl", "KCl", "NaBr", "NaXx"]
     ridge = make_pipeline(ElementalModeTransformer(), Ridge()).fit(formulas[:3], [1.0, 2.0, 3.0])
-    for settings in ({}, {"avoid_elements": ["F"]}, {"output": tmp_path / "new"}):
+    for settings in ({}, {"exclude_elements": ["F"]}, {"output": tmp_path / "new"}):
         with pytest.raises(ValueError, match=r"Row 3: .*'NaXx'"):
             screen(ridge, formulas, batch_size=2, **settings)
-    with pytest.raises(ValueError, match=r"training: Row 1: .*'NaXx'"):
-        screen(ridge, formulas[:3], training=["NaCl", "NaXx"])
+    with pytest.raises(ValueError, match=r"X_train: Row 1: .*'NaXx'"):
+        screen(ridge, formulas[:3], X_train=["NaCl", "NaXx"])
     with pytest.raises(ValueError, match="Ridge does not"):
         screen(ridge, formulas[:3], return_std=True)
     crystals = make_pipeline(ElementalModeTransformer(prototype="AB"), Ridge())
@@ -197,8 +197,8 @@ def test_wrong_use_is_refused(model, space):
         ({"batch_size": 1.5}, "batch_size=1.5"),
         ({"objective": "lowest"}, "'min', 'max' or a callable"),
         ({"max_distance": 1.0}, "max_distance needs"),
-        ({"avoid_elements": ["Xx"]}, "avoid_elements: .*'Xx'"),
-        ({"avoid_elements": "CO"}, "avoid_elements must be a list of symbols, got 'CO'"),
+        ({"exclude_elements": ["Xx"]}, "exclude_elements: .*'Xx'"),
+        ({"exclude_elements": "CO"}, "exclude_elements must be a list of symbols, got 'CO'"),
         ({"max_std": "0.1"}, "max_std='0.1' must be a number"),
         ({"max_std": np.nan}, "must be a number"),
         ({"objective": lambda frame: [1.0]}, "one number for each"),
@@ -209,8 +209,8 @@ def test_wrong_use_is_refused(model, space):
     ]:
         with pytest.raises(ValueError, match=message):
             screen(model, space, **settings)
-    with pytest.raises(ValueError, match="has a column 'spread', the name of a result"):
-        screen(model, pd.DataFrame({"spread": ["K2NaAlF6"]}))
+    with pytest.raises(ValueError, match="has a column 'std', the name of a result"):
+        screen(model, pd.DataFrame({"std": ["K2NaAlF6"]}))
     with pytest.raises(ValueError, match="must have a length and slices"):
         screen(model, iter(["NaCl"]))
     for single in ("NaCl", {"Na": 1}):
@@ -226,18 +226,18 @@ def test_wrong_use_is_refused(model, space):
     with pytest.raises(ValueError, match=r"Row 3: .*'NaXx'"):
         screen(small, ["NaCl", "KCl", "NaBr", "NaXx"], batch_size=2)
     with pytest.raises(ValueError, match="need a pipeline with a transformer"):
-        screen(Constant().fit(None), space, training=space[:2])
+        screen(Constant().fit(None), space, X_train=space[:2])
     strange = Prototype("ABC2D6").candidates(["Na", "Al", "K", "F", "Og", "Lv"])
     with pytest.raises(ValueError, match="contain Lv, Og, for which the model has no modes"):
         screen(model, strange)
-    assert len(screen(model, strange, avoid_elements=["Lv", "Og"])) == 12
+    assert len(screen(model, strange, exclude_elements=["Lv", "Og"])) == 12
 
 
 def test_every_prediction_is_written(model, space, everything, tmp_path):
     found = screen(
         model, space, k=3, return_std=True, output=tmp_path / "all", batch_size=700, max_std=0.1
     )
-    assert_same(found, everything[everything["spread"] <= 0.1].nsmallest(3, "predicted"))
+    assert_same(found, everything[everything["std"] <= 0.1].nsmallest(3, "predicted"))
     written = pd.read_parquet(tmp_path / "all", columns=["candidate", *everything.columns])
     assert_same(written.set_index("candidate"), everything)
     assert len(list((tmp_path / "all").glob("part-*.parquet"))) == -(-len(space) // 700)
@@ -268,7 +268,7 @@ def test_a_folder_of_another_screening_is_refused(model, space, tmp_path):
     ]:
         with pytest.raises(ValueError, match=f"belongs to another screening.*{message}"):
             screen(*arguments, **settings)
-    for more in ({"batch_size": 500}, {"return_std": True}, {"avoid_elements": ["F"]}):
+    for more in ({"batch_size": 500}, {"return_std": True}, {"exclude_elements": ["F"]}):
         with pytest.raises(ValueError, match="belongs to another screening"):
             screen(model, space, **{**settings, **more})
     small = {"output": tmp_path / "small", "batch_size": 1000}
@@ -444,7 +444,7 @@ def test_distance_and_screening_with_a_network_for_sets():
     formulas = ["NaCl", "KBr", "Fe2O3", "CaTiO3", "LiF", "SiO2"]
     model = make_formation_energy_pipeline(max_iter=2, random_state=0).fit(formulas, range(6))
     space = FormulaCandidates(["Li", "Fe", "O"], amounts=range(1, 4))
-    found = screen(model, space, k=10**6, training=["Fe2O3", "Li2O"]).sort_index()
+    found = screen(model, space, k=10**6, X_train=["Fe2O3", "Li2O"]).sort_index()
     assert len(found) == len(space)
     np.testing.assert_allclose(found["predicted"], model.predict(found["formula"]), rtol=1e-6)
     distance = found.set_index("formula")["distance"]
@@ -452,4 +452,4 @@ def test_distance_and_screening_with_a_network_for_sets():
     statistics = ElementalModeTransformer().fit_transform(["Fe2O3", "Li2O", "LiFeO2"])
     scaled = StandardScaler().fit(statistics[:2]).transform(statistics)
     expected = np.linalg.norm(scaled[2] - scaled[:2], axis=1).min()
-    assert np.isclose(screen(model, ["LiFeO2"], training=["Fe2O3", "Li2O"])["distance"], expected)
+    assert np.isclose(screen(model, ["LiFeO2"], X_train=["Fe2O3", "Li2O"])["distance"], expected)

@@ -141,8 +141,8 @@ def test_learns_and_is_exactly_symmetric(blocks, dtype):
     assert model.score(X[250:], y[250:]) > 0.8
     shuffled = X.reshape(len(X), 4, 3)[:, [2, 0, 3, 1]].reshape(X.shape)
     np.testing.assert_array_equal(model.predict(shuffled), model.predict(X))
-    mean, spread = model.predict(X[:5], return_std=True)
-    assert mean.shape == spread.shape == (5,)
+    mean, std = model.predict(X[:5], return_std=True)
+    assert mean.shape == std.shape == (5,)
 
 
 def test_room_for_more_elements_changes_nothing():
@@ -215,10 +215,10 @@ def test_pipeline():
 
 
 def test_elements_have_the_energy_of_elements():
-    energy, spread = load_pretrained("oqmd").predict(SYMBOLS[:103], return_std=True)
+    energy, std = load_pretrained("oqmd").predict(SYMBOLS[:103], return_std=True)
     assert np.abs(energy).max() < 0.25
     assert np.median(np.abs(energy)) < 0.02
-    assert spread.max() < 0.1
+    assert std.max() < 0.1
 
 
 def test_no_formula_makes_the_general_model_wild():
@@ -233,9 +233,9 @@ def test_no_formula_makes_the_general_model_wild():
         for n in rng.randint(2, 8, 5000)
     ]
     formulas += ["Li2O5", "Na2O5", "Fe99C", "H999999O"]
-    energy, spread = load_pretrained("oqmd").predict(formulas, return_std=True)
+    energy, std = load_pretrained("oqmd").predict(formulas, return_std=True)
     assert -6 < energy.min() < energy.max() < 5
-    assert spread.max() < 2
+    assert std.max() < 2
 
 
 def test_no_measured_compound_makes_the_general_model_wild():

@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from sklearn_elmodes import __version__
-from sklearn_elmodes.cli.applying import info, predict, report, screen
-from sklearn_elmodes.cli.common import one_line_errors
-from sklearn_elmodes.cli.elements import modes
-from sklearn_elmodes.cli.training import evaluate, train
+from sklearn_elmodes.cli._applying import info, predict, report, screen
+from sklearn_elmodes.cli._common import one_line_errors
+from sklearn_elmodes.cli._elements import modes
+from sklearn_elmodes.cli._training import evaluate, train
 
 _SHELLS = ("bash", "zsh", "fish")
 
@@ -42,7 +42,7 @@ def demo(output: Path, folds: int, quick: bool) -> None:
 
     Needs no network and takes about three minutes.
     """
-    from sklearn_elmodes.demo import run_demo
+    from sklearn_elmodes.cli._demo import run_demo
 
     run_demo(output, folds=folds, quick=quick, say=click.echo)
 

@@ -10,16 +10,16 @@ from sklearn.utils import assert_all_finite, check_consistent_length, column_or_
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, block_of
 from sklearn_elmodes.inspection._drawing import BLOCK_COLOURS, pyplot, width_in_points
 from sklearn_elmodes.inspection._scores import held_out_scores, scores_by_element
-from sklearn_elmodes.sites import alchemical_path
+from sklearn_elmodes.occupations import alchemical_path
 
 _ENERGY = "formation energy (eV/atom)"
 _ERROR = "mean absolute error (eV/atom)"
 
 
 class ParityDisplay:
-    """Predicted against true values, coloured by the spread of the prediction.
+    """Predicted against true values, coloured by the std of the prediction.
 
-    For values without a spread scikit-learn's ``PredictionErrorDisplay`` does the same.
+    For values without a std scikit-learn's ``PredictionErrorDisplay`` does the same.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ class ParityDisplay:
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
         cmap : str, default="viridis"
-            Colour map of the spread.
+            Colour map of the std.
 
         Returns
         -------
@@ -135,7 +135,7 @@ class ParityDisplay:
         size = min(width_in_points(ax) / 18, 10)  # so that labels end where the axes do
         ax.set_xlabel(f"predicted {self.label}", fontsize=size)
         ax.set_ylabel(f"true {self.label}", fontsize=size)
-        bar.set_label("spread of the prediction", fontsize=size)
+        bar.set_label("std of the prediction", fontsize=size)
         self.text_ = ax.text(
             0.05, 0.95, f"MAE {error:.3f}", transform=ax.transAxes, va="top", fontsize="small"
         )
@@ -280,13 +280,13 @@ class HeldOutElementsDisplay:
 
 
 class AlchemicalPathDisplay:
-    """The prediction along a path from one crystal to another, with its spread.
+    """The prediction along a path from one crystal to another, with its std.
 
     Parameters
     ----------
     x : array-like of shape (n_points,)
         How far along each crystal lies, from 0 to 1.
-    energy, spread : array-like of shape (n_points,)
+    energy, std : array-like of shape (n_points,)
     start, end : str
         Names of the two ends.
     label : str, default="formation energy (eV/atom)"
@@ -298,7 +298,7 @@ class AlchemicalPathDisplay:
     figure_ : matplotlib Figure
     line_ : Line2D
     band_ : PolyCollection
-        One spread to either side.
+        One standard deviation to either side.
 
     Examples
     --------
@@ -315,7 +315,7 @@ class AlchemicalPathDisplay:
         self,
         x: Any,
         energy: Any,
-        spread: Any,
+        std: Any,
         *,
         start: str,
         end: str,
@@ -323,7 +323,7 @@ class AlchemicalPathDisplay:
     ) -> None:
         self.x = np.asarray(x)
         self.energy = np.asarray(energy)
-        self.spread = np.asarray(spread)
+        self.std = np.asarray(std)
         self.start = start
         self.end = end
         self.label = label
@@ -339,7 +339,7 @@ class AlchemicalPathDisplay:
         label: str = _ENERGY,
         ax: Any = None,
     ) -> AlchemicalPathDisplay:
-        """Predict the crystals of :func:`~sklearn_elmodes.sites.alchemical_path` and draw.
+        """Predict the crystals of :func:`~sklearn_elmodes.occupations.alchemical_path` and draw.
 
         Parameters
         ----------
@@ -355,9 +355,9 @@ class AlchemicalPathDisplay:
         AlchemicalPathDisplay
         """
         x, crystals = alchemical_path(start, end, n_points)
-        energy, spread = estimator.predict(crystals, return_std=True)
+        energy, std = estimator.predict(crystals, return_std=True)
         first, last = (" ".join(map(str, crystal)) for crystal in (start, end))
-        return cls(x, energy, spread, start=first, end=last, label=label).plot(ax=ax)
+        return cls(x, energy, std, start=first, end=last, label=label).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> AlchemicalPathDisplay:
         """Draw the path.
@@ -377,8 +377,8 @@ class AlchemicalPathDisplay:
         (self.line_,) = ax.plot(self.x, self.energy, color=BLOCK_COLOURS["s"])
         self.band_ = ax.fill_between(
             self.x,
-            self.energy - self.spread,
-            self.energy + self.spread,
+            self.energy - self.std,
+            self.energy + self.std,
             color=BLOCK_COLOURS["s"],
             alpha=0.2,
             linewidth=0,

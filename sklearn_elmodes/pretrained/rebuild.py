@@ -28,9 +28,7 @@ def write_modes(folder: Path) -> None:
 def write_elpasolite_model(folder: Path) -> None:
     """Train the default pipeline on all 10,590 elpasolites and write it."""
     X, y = fetch_elpasolites(return_X_y=True)
-    model = make_formation_energy_pipeline(
-        "ABC2D6", calibrate_spread=True, random_state=0, verbose=1
-    )
+    model = make_formation_energy_pipeline("ABC2D6", calibrate_std=True, random_state=0, verbose=1)
     model.fit(X, y)
     card = FOLDER.joinpath("elpasolites.md").read_text(encoding="utf-8")
     save_model(model, folder / "elpasolites.safetensors", card=card)

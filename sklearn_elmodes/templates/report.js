@@ -54,7 +54,7 @@
       `predicted ${fixed(rows.predicted[i])}`,
       `error ${fixed(errorOf(i))}`,
     ];
-    if (rows.spread) lines.push(`spread ${fixed(rows.spread[i])}`);
+    if (rows.std) lines.push(`std ${fixed(rows.std[i])}`);
     if (rows.row) lines.push(`row ${rows.row[i]}`);
     if (rows.held_out) lines.push(`held out: ${rows.held_out.names[rows.held_out.which[i]]}`);
     return lines.join("<br>");
@@ -105,14 +105,14 @@
   function drawParity(found) {
     const drawn = sample(found).slice().reverse(); // the worst on top
     const marker = { size: 6, opacity: 0.8, color: colour("--accent"), line: { width: 0.5, color: colour("--faint") } };
-    if (rows.spread) {
+    if (rows.std) {
       Object.assign(marker, {
-        color: drawn.map((i) => rows.spread[i]),
+        color: drawn.map((i) => rows.std[i]),
         colorscale: scale,
-        cmin: Math.min(...range(rows.spread)),
-        cmax: quantile(rows.spread, 0.99) || 1, // one wild row must not take all colours
+        cmin: Math.min(...range(rows.std)),
+        cmax: quantile(rows.std, 0.99) || 1, // one wild row must not take all colours
         colorbar: {
-          title: { text: named("spread"), side: "top" }, orientation: "h", thickness: 10, len: 0.6,
+          title: { text: named("std"), side: "top" }, orientation: "h", thickness: 10, len: 0.6,
           x: 0, y: 1, yanchor: "bottom", xanchor: "left", tickfont: { size: 10 }, nticks: 4, ypad: 2,
         },
       });
@@ -131,7 +131,7 @@
     ];
     Plotly.react("parity", traces, layout(named(`predicted ${data.target}`), named(`true ${data.target}`), {
       uirevision: "rows", // zoom survives a change of the filter
-      margin: { l: 50, r: 12, t: rows.spread ? 64 : 30, b: 44 },
+      margin: { l: 50, r: 12, t: rows.std ? 64 : 30, b: 44 },
       xaxis: { range: limits, constrain: "domain" },
       yaxis: { range: limits, scaleanchor: "x", constrain: "domain" },
     }), config);
@@ -223,7 +223,7 @@
       if (rows.row) values.push(rows.row[i]);
       if (rows.held_out) values.push(rows.held_out.names[rows.held_out.which[i]]);
       values.push(fixed(rows.true[i]), fixed(rows.predicted[i]), fixed(errorOf(i)));
-      if (rows.spread) values.push(fixed(rows.spread[i]));
+      if (rows.std) values.push(fixed(rows.std[i]));
       const line = document.createElement("tr");
       for (const value of values) line.insertCell().textContent = value;
       return line;

@@ -22,8 +22,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sklearn_elmodes.autoencoder import layer_widths
-from sklearn_elmodes.elements import shown
+from sklearn_elmodes._validation import layer_widths, shown
 
 _MAX_PERMUTATIONS = 24
 _ACTIVATIONS = {"relu", "silu", "tanh"}
@@ -343,7 +342,7 @@ class NetworkEnsemble(BaseEstimator):
         if checkpoint is None:
             return
         if held_out:
-            raise ValueError("A checkpoint goes with neither early_stopping nor calibrate_spread.")
+            raise ValueError("A checkpoint goes with neither early_stopping nor calibrate_std.")
         if not isinstance(self.random_state, Integral):
             raise ValueError(
                 f"A checkpoint needs an integer random_state, not {shown(self.random_state)}: no "

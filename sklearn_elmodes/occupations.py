@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, atomic_number, shown
+from sklearn_elmodes._validation import shown
+from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, atomic_number
 from sklearn_elmodes.formulas import RowErrors, parse_composition, parse_formulas, refuse
 
 
@@ -30,7 +31,7 @@ def parse_species(species: Any) -> dict[str, float]:
 
     Examples
     --------
-    >>> from sklearn_elmodes.sites import parse_species
+    >>> from sklearn_elmodes.occupations import parse_species
     >>> parse_species(11), parse_species("Na0.5K0.5")
     ({'Na': 1.0}, {'Na': 0.5, 'K': 0.5})
     """
@@ -69,7 +70,7 @@ def alchemical_path(
 
     Examples
     --------
-    >>> from sklearn_elmodes.sites import alchemical_path
+    >>> from sklearn_elmodes.occupations import alchemical_path
     >>> x, crystals = alchemical_path(["Na", "Al", "K", "F"], ["K", "Al", "K", "F"], n_points=3)
     >>> x.tolist()
     [0.0, 0.5, 1.0]

@@ -104,13 +104,13 @@ def _measured_enthalpies(output: Path, folds: int, quick: bool, say: Callable[[s
         error = mean_absolute_error(found["true"], found["predicted"])
         say(f"   {name:<34} mean absolute error {error:.4f} eV/atom")
     found = found.sort_values("row")  # of the last model
-    energy, spread = found["predicted"].to_numpy(), found["spread"].to_numpy()
+    energy, std = found["predicted"].to_numpy(), found["std"].to_numpy()
     pd.DataFrame(
         {
             "formula": X,
             "measured_ev_per_atom": y,
             "predicted_ev_per_atom": energy,
-            "spread_ev_per_atom": spread,
+            "std_ev_per_atom": std,
         }
     ).to_csv(output / "predictions.csv", index=False, float_format="%.4f")
     display = PredictionErrorDisplay.from_predictions(
@@ -124,18 +124,18 @@ def _measured_enthalpies(output: Path, folds: int, quick: bool, say: Callable[[s
         yticks=range(-4, 1),
     )
     _save(display.figure_, output / "parity.png")
-    surprise = np.abs(energy - y) / np.maximum(spread, 0.02)
+    surprise = np.abs(energy - y) / np.maximum(std, 0.02)
     worst = int(np.argmax(surprise))
     say(f"   Worth a second look: {X[worst]}, measured {y[worst]:.2f}, predicted")
-    say(f"   {energy[worst]:.2f} ± {spread[worst]:.2f} eV/atom.")
+    say(f"   {energy[worst]:.2f} ± {std[worst]:.2f} eV/atom.")
 
 
 def _elpasolites(say: Callable[[str], Any]) -> None:
     say("\n3. Elpasolites, by the model that ships (trained on 10,590 of them):")
     model = load_pretrained("elpasolites")
-    energies, spreads = model.predict(list(_ELPASOLITES), return_std=True)
-    for formula, energy, spread in zip(_ELPASOLITES, energies, spreads, strict=True):
-        say(f"   {formula:<12} {energy:+.2f} ± {spread:.2f} eV/atom")
+    energies, stds = model.predict(list(_ELPASOLITES), return_std=True)
+    for formula, energy, std in zip(_ELPASOLITES, energies, stds, strict=True):
+        say(f"   {formula:<12} {energy:+.2f} ± {std:.2f} eV/atom")
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -12,8 +12,8 @@ import click
 import numpy as np
 import pandas as pd
 
-from sklearn_elmodes.elements import shown
-from sklearn_elmodes.files import write_atomically
+from sklearn_elmodes._files import write_atomically
+from sklearn_elmodes._validation import shown
 
 FORMATS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _SIGNIFICANT = 9  # all digits that a prediction, computed in single precision, has

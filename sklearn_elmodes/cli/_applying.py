@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from sklearn_elmodes.cli.common import (
+from sklearn_elmodes.cli._common import (
     Model,
     check_outputs,
     check_prototype,
@@ -59,7 +59,7 @@ def predict(
 
     MODEL is a file that save_model or "elmodes train" wrote, or the name of a model that
     ships, as "elpasolites". Adds the columns "predicted" and, if the model has several
-    networks, "spread", in the units of the model's training data; all other columns
+    networks, "std", in the units of the model's training data; all other columns
     stay as they are.
     """
     if bool(formulas) == (table is not None):
@@ -67,15 +67,15 @@ def predict(
     check_outputs(output, inputs=[model, table], on_error=on_error, rejected=rejected)
     import pandas as pd
 
-    from sklearn_elmodes.cli.rows import predict_rows, set_aside
-    from sklearn_elmodes.cli.tables import read_table, take_column, write_table
+    from sklearn_elmodes.cli._rows import predict_rows, set_aside
+    from sklearn_elmodes.cli._tables import read_table, take_column, write_table
 
     pipeline = load(model)
     if table is None:
         frame = pd.DataFrame({formula: list(formulas)}, dtype=object)
     else:
         frame = read_table(table, input_format)
-    for name in ("predicted", "spread"):
+    for name in ("predicted", "std"):
         if name in frame:
             raise ValueError(f"The table already has a column {name!r}; rename it.")
     column = take_column(frame, formula, table or "The table")
@@ -114,7 +114,12 @@ def predict(
     help="Without sites: largest amount of each.",
 )
 @click.option("--charge-balanced", is_flag=True, help="Only what common oxidation states balance.")
-@click.option("--avoid", default="", metavar="LIST", help="Symbols to avoid everywhere.")
+@click.option(
+    "--exclude-elements",
+    default="",
+    metavar="LIST",
+    help="Leave out candidates with one of these elements.",
+)
 @click.option(
     "-k",
     type=click.IntRange(1),
@@ -124,9 +129,9 @@ def predict(
 )
 @click.option("--objective", type=click.Choice(["min", "max"]), default="min", show_default=True)
 @click.option(
-    "--max-spread",
+    "--max-std",
     type=float,
-    help="Leave out predictions of a larger spread; if not given, than the training targets have.",
+    help="Leave out predictions of a larger std; if not given, than the training targets have.",
 )
 @output_option
 @json_option
@@ -146,10 +151,10 @@ def screen(
     n_elements: str | None,
     max_amount: int,
     charge_balanced: bool,
-    avoid: str,
+    exclude_elements: str,
     k: int,
     objective: str,
-    max_spread: float | None,
+    max_std: float | None,
     output: str,
     as_json: bool,
     folder: str | None,
@@ -163,7 +168,7 @@ def screen(
     """
     from sklearn_elmodes import screen as run_screen
     from sklearn_elmodes.candidates import FormulaCandidates
-    from sklearn_elmodes.cli.tables import write_table
+    from sklearn_elmodes.cli._tables import write_table
 
     check_outputs(output, inputs=[model])
     if n_elements is not None and not re.fullmatch("[0-9]+(,[0-9]+)*", n_elements):
@@ -203,8 +208,8 @@ def screen(
     if not len(space):
         raise ValueError("There are no such candidates.")
     several = pipeline[-1].n_estimators > 1
-    if max_spread is None and several:
-        max_spread = pipeline[-1].target_scale_
+    if max_std is None and several:
+        max_std = pipeline[-1].target_scale_
     try:
         best = run_screen(
             pipeline,
@@ -212,8 +217,8 @@ def screen(
             k=k,
             objective=objective,
             return_std=several,
-            max_std=max_spread,
-            avoid_elements=split_list(avoid),
+            max_std=max_std,
+            exclude_elements=split_list(exclude_elements),
             output=folder,
             n_jobs=jobs,
             verbose=int(sys.stderr.isatty()),
@@ -242,7 +247,7 @@ def info(model: str, as_json: bool) -> None:
         "predicts": kind_of(pipeline),
         "networks": regressor.n_estimators,
         "weights": sum(w.numel() for w in regressor.net_.module_.parameters()),
-        "calibrated_spread": bool(regressor.calibrate_spread),
+        "calibrated_std": bool(regressor.calibrate_std),
         "modes_of_an_element": transformer.modes_.shape[1],
         "elements_with_modes": list(transformer.modes_.index),
         "steps": {
@@ -261,7 +266,7 @@ def info(model: str, as_json: bool) -> None:
         return
     if facts["card"]:
         click.echo(facts["card"].rstrip() + "\n")
-    for name in ("predicts", "networks", "weights", "calibrated_spread", "modes_of_an_element"):
+    for name in ("predicts", "networks", "weights", "calibrated_std", "modes_of_an_element"):
         click.echo(f"{name.replace('_', ' ') + ':':<22}{facts[name]}")
     click.echo("elements with modes:  " + _ranges(facts["elements_with_modes"]))
     written = ", ".join(f"{k} {v}" for k, v in facts["written_by"].items())
@@ -318,7 +323,7 @@ def report(
     if (table is None) != (target is None):
         raise click.UsageError("--input and --target go together.")
     check_outputs(output, inputs=[model, table], on_error=on_error, rejected=rejected)
-    from sklearn_elmodes.cli.rows import predict_rows, read_labelled
+    from sklearn_elmodes.cli._rows import predict_rows, read_labelled
     from sklearn_elmodes.report import write_report
 
     pipeline = load(model)

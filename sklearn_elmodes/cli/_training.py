@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from sklearn_elmodes.cli.common import (
+from sklearn_elmodes.cli._common import (
     Model,
     check_outputs,
     check_prototype,
@@ -43,9 +43,9 @@ def _training_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--seed", type=int, default=0, show_default=True),
         click.option(
-            "--calibrate-spread",
+            "--calibrate-std",
             is_flag=True,
-            help="Make the spread a standard deviation for new rows; trains twice.",
+            help="Make the std a standard deviation for new rows; trains twice.",
         ),
         click.option(
             "--max-iter", type=click.IntRange(1), help="Passes over the data; chosen if left out."
@@ -82,7 +82,7 @@ def _pipeline(
     verbose: int,
     seed: int,
     freeze: str | None,
-    calibrate_spread: bool,
+    calibrate_std: bool,
     **chosen: Any,
 ) -> tuple[Any, Any]:
     """Build the pipeline, and a fitted transformer like its own to find rows at fault.
@@ -96,7 +96,7 @@ def _pipeline(
     if freeze is not None and pretrained is None:
         raise click.UsageError("--freeze needs --pretrained.")
     settings = {name: value for name, value in chosen.items() if value is not None}
-    settings |= {"freeze": freeze, "calibrate_spread": calibrate_spread}
+    settings |= {"freeze": freeze, "calibrate_std": calibrate_std}
     settings |= {"random_state": seed, "verbose": verbose}
     if pretrained is None:
         pipeline = make_formation_energy_pipeline(prototype, **settings)
@@ -114,7 +114,7 @@ def _pipeline(
 
 def _card(name: str, table: str, target: str, X: Any, y: Any) -> str:
     """Tell in a model card what a model was trained on, and how."""
-    from sklearn_elmodes.sites import contained_elements
+    from sklearn_elmodes.occupations import contained_elements
 
     where = "standard input" if table == "-" else Path(table).name
     n_elements = int(contained_elements(X).any(axis=0).sum())
@@ -170,7 +170,7 @@ def train(
     )
     pipeline, reader = _pipeline(verbose=int(sys.stderr.isatty()), **settings)
     from sklearn_elmodes import save_model
-    from sklearn_elmodes.cli.rows import read_labelled
+    from sklearn_elmodes.cli._rows import read_labelled
 
     rows = read_labelled(reader, table, input_format, formula, target, on_error, rejected)
     X, y = rows["formula"].to_numpy(), rows["true"].to_numpy()
@@ -269,8 +269,8 @@ def evaluate(
     from sklearn.model_selection import GroupKFold
 
     from sklearn_elmodes import LeaveOneElementOut
-    from sklearn_elmodes.cli.rows import composition_numbers, read_labelled
-    from sklearn_elmodes.cli.tables import write_table
+    from sklearn_elmodes.cli._rows import composition_numbers, read_labelled
+    from sklearn_elmodes.cli._tables import write_table
     from sklearn_elmodes.model_selection import predict_held_out
 
     rows = read_labelled(reader, table, input_format, formula, target, on_error, rejected)
@@ -342,18 +342,18 @@ def _summarise(found: Any, scheme: str, unit: str) -> dict[str, Any]:
         "mae_of_the_mean": float(np.abs(true - true.mean()).mean()),
         f"mae_by_{by}": {str(name): float(mae) for name, mae in parts.items()},
     }
-    if "spread" in found:
-        summary["share_within_one_spread"] = float((error <= found["spread"]).mean())
+    if "std" in found:
+        summary["share_within_one_std"] = float((error <= found["std"]).mean())
     return summary
 
 
 def _echo_summary(summary: dict[str, Any], found: Any) -> None:
     """Write scores and the worst rows in words."""
-    unit, spread = summary["unit"], summary["mae_std_of_parts"]
+    unit, std = summary["unit"], summary["mae_std_of_parts"]
     by_element = "mae_by_held_out" in summary
     click.echo(f"{summary['scheme']} on {summary['rows']:,} rows")
     parts = "elements" if by_element else "folds"
-    around = "" if spread is None else f" (± {spread:.3g} over {parts})"
+    around = "" if std is None else f" (± {std:.3g} over {parts})"
     if by_element:
         click.echo(f"MAE   {summary['mae']:.4g} {unit} over all rows")
         click.echo(f"MAE   {summary['mae_mean_of_parts']:.4g} {unit}, mean of elements{around}")

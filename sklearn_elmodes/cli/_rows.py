@@ -8,9 +8,9 @@ import click
 import numpy as np
 import pandas as pd
 
-from sklearn_elmodes.cli.common import progress
-from sklearn_elmodes.cli.tables import as_csv, numbers, read_table, take_column, write_table
-from sklearn_elmodes.elements import shown
+from sklearn_elmodes._validation import shown
+from sklearn_elmodes.cli._common import progress
+from sklearn_elmodes.cli._tables import as_csv, numbers, read_table, take_column, write_table
 from sklearn_elmodes.formulas import element_fractions
 
 _CHUNK_ROWS = 50_000  # a second or so, and many times what one batch of a network takes
@@ -53,7 +53,7 @@ def predict_rows(pipeline: Any, column: Any) -> dict[str, Any]:
             )
             parts.append(found)
             bar.update(len(chunk))
-    names = ("predicted", "spread")[: 2 if several else 1]
+    names = ("predicted", "std")[: 2 if several else 1]
     empty = np.empty(0)
     found = {
         name: np.concatenate([part[i] for part in parts]) if parts else empty
@@ -61,7 +61,7 @@ def predict_rows(pipeline: Any, column: Any) -> dict[str, Any]:
     }
     if several:
         limit = pipeline[-1].target_scale_
-        wild = np.flatnonzero(found["spread"] > limit)
+        wild = np.flatnonzero(found["std"] > limit)
         if len(wild):
             click.echo(
                 f"Warning: {len(wild)} of {len(column)} predictions mean nothing, the first of "

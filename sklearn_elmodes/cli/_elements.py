@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sklearn_elmodes.cli.common import (
+from sklearn_elmodes.cli._common import (
     check_outputs,
     json_option,
     one_line_errors,
@@ -59,7 +59,7 @@ def modes(
     import pandas as pd
 
     from sklearn_elmodes.autoencoder import ElementAutoencoder
-    from sklearn_elmodes.cli.tables import write_table
+    from sklearn_elmodes.cli._tables import write_table
     from sklearn_elmodes.elements import property_table
     from sklearn_elmodes.inspection import nearest_elements, reconstruction_r2
     from sklearn_elmodes.transformer import (
@@ -109,7 +109,7 @@ def _read_properties(path: str) -> Any:
     """Read a property table: symbols, and numbers or nothing."""
     import pandas as pd
 
-    from sklearn_elmodes.cli.tables import read_table
+    from sklearn_elmodes.cli._tables import read_table
 
     if not Path(path).is_file():
         raise ValueError(f'--properties {path}: neither "extended", "herr2019" nor a file.')
@@ -133,7 +133,7 @@ def _read_properties(path: str) -> Any:
 def _save_map(found: Any, path: str) -> None:
     import io
 
-    from sklearn_elmodes.files import write_atomically
+    from sklearn_elmodes._files import write_atomically
     from sklearn_elmodes.inspection import ModeMapDisplay, pyplot
 
     plt = pyplot()
