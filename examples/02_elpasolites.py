@@ -28,7 +28,7 @@ from sklearn.metrics import mean_absolute_error
 
 from sklearn_elmodes import make_formation_energy_pipeline
 
-model = make_formation_energy_pipeline("ABC2D6", n_estimators=2, max_iter=60, random_state=0)
+model = make_formation_energy_pipeline("elpasolite", n_estimators=2, max_iter=60, random_state=0)
 model.fit(X_train, y_train)
 print(f"test error {mean_absolute_error(y_test, model.predict(X_test)):.3f} eV/atom")
 

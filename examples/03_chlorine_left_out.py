@@ -39,7 +39,7 @@ import matplotlib.pyplot as plt
 from sklearn_elmodes import make_formation_energy_pipeline
 from sklearn_elmodes.inspection import HeldOutElementsDisplay, ParityDisplay
 
-model = make_formation_energy_pipeline("ABC2D6", n_estimators=2, max_iter=30, random_state=0)
+model = make_formation_energy_pipeline("elpasolite", n_estimators=2, max_iter=30, random_state=0)
 model.fit(X[train], y[train])
 display = ParityDisplay.from_estimator(model, X[test], y[test])
 display.ax_.set_title("Crystals with chlorine, by a model that never saw chlorine")
@@ -48,7 +48,7 @@ plt.show()
 # %%
 # The same for a few other elements. Where R² is below 0.95 the bar is hollow.
 
-quick = make_formation_energy_pipeline("ABC2D6", n_estimators=1, max_iter=20, random_state=0)
+quick = make_formation_energy_pipeline("elpasolite", n_estimators=1, max_iter=20, random_state=0)
 chosen = LeaveOneElementOut(elements=["Na", "Cs", "Ga", "O", "S", "Cl"])
 display = HeldOutElementsDisplay.from_estimator(quick, X, y, cv=chosen)
 display.ax_.set_title("Each element held out in turn")

@@ -14,7 +14,7 @@ from sklearn_elmodes import Prototype, load_pretrained, screen
 
 cations = ["Li", "Na", "K", "Rb", "Cs", "Mg", "Ca", "Sr", "Ba", "Al", "Ga", "In", "Tl", "Sb", "Bi"]
 anions = ["O", "S", "F", "Cl", "Br", "I"]
-space = Prototype("ABC2D6").candidates(
+space = Prototype("elpasolite").candidates(
     {"A": cations, "B": cations, "C": cations, "D": anions}, oxidation_states="common"
 )
 print(f"{len(space):,} crystals; the first is {space[0]}")

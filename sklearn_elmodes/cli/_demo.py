@@ -28,9 +28,9 @@ from sklearn_elmodes.inspection import (
     share_of_neighbours,
 )
 from sklearn_elmodes.model_selection import predict_held_out
+from sklearn_elmodes.modes import DEFAULT_N_COMPONENTS, ElementModes
 from sklearn_elmodes.persistence import load_pretrained
 from sklearn_elmodes.pipelines import make_formation_energy_pipeline
-from sklearn_elmodes.transformer import DEFAULT_N_COMPONENTS, learn_modes
 
 # Elpasolites that have been made, and two that nobody would expect.
 _ELPASOLITES = ("K2NaAlF6", "K2LiAlF6", "Rb2NaInCl6", "Cs2NaBiCl6", "Ne2NaAlXe6", "O2NaAlCs6")
@@ -65,7 +65,9 @@ def _modes(output: Path, quick: bool, say: Callable[[str], Any]) -> None:
     say(f"   auto-encoder into {DEFAULT_N_COMPONENTS} numbers for each element.")
     settings = ElementAutoencoder(random_state=0, max_iter=100 if quick else 300)
     settings.set_params(verbose=int(sys.stderr.isatty()))
-    modes, autoencoder = learn_modes(table, DEFAULT_N_COMPONENTS, settings)
+    learned = ElementModes.from_properties(table, autoencoder=settings)
+    modes, autoencoder = learned.to_frame(), learned.autoencoder
+    assert autoencoder is not None, "the modes were learned"
     modes.to_csv(output / "modes.csv", float_format="%.6g")
     restored = autoencoder.inverse_transform(modes.to_numpy())
     scores = reconstruction_r2(table, restored)
