@@ -24,6 +24,7 @@ from sklearn_elmodes.autoencoder import ElementAutoencoder
 from sklearn_elmodes.elements import PROPERTY_TABLES, SYMBOLS
 from sklearn_elmodes.modes import DEFAULT_N_COMPONENTS, ElementModes, _source_of
 from sklearn_elmodes.prototypes import Prototype
+from sklearn_elmodes.typing import InputLike
 
 
 class ElementalModeTransformer(TransformerMixin, BaseEstimator):
@@ -155,7 +156,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         self.autoencoder = autoencoder
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any = None) -> ElementalModeTransformer:
+    def fit(self, X: InputLike, y: Any = None) -> ElementalModeTransformer:
         """Build the table of modes, and check that X can be read with it.
 
         Parameters
@@ -181,7 +182,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         self._learn()._read(X, reset=True)
         return self
 
-    def transform(self, X: Any) -> NDArray[Any]:
+    def transform(self, X: InputLike) -> NDArray[Any]:
         """Return the features of each row.
 
         Parameters
@@ -197,14 +198,14 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         return self._compute(self._read(X, reset=False))
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit_transform(self, X: Any, y: Any = None) -> NDArray[Any]:
+    def fit_transform(self, X: InputLike, y: Any = None) -> NDArray[Any]:
         """Fit and return the features of each row, reading X once.
 
         Parameters and errors are those of ``fit``.
         """
         return self._learn()._compute(self._read(X, reset=True))
 
-    def check_rows(self, X: Any) -> tuple[NDArray[np.intp], pd.DataFrame]:
+    def check_rows(self, X: InputLike) -> tuple[NDArray[np.intp], pd.DataFrame]:
         """Find all rows that ``transform`` would refuse or fill with NaN, in one pass.
 
         The transformer need not be fitted.

@@ -74,7 +74,7 @@ def prototype(data):
     text, _, formula = text_of(data).partition(",")
     try:
         found = Prototype(text)
-        assert Prototype(found.formula) == Prototype(text)
+        assert Prototype(found.name or found.formula) == Prototype(text)
         elements = found.assign(parse_formula(formula))
     except ValueError as error:
         assert len(str(error)) < 1000
