@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_elmodes._counting import combinations, digits, primitive, ratios
 from sklearn_elmodes._oxidation_states import charge_balanced, read_oxidation_states
 from sklearn_elmodes._symmetry import Permutations, canonical_order, equivalent_sets
 from sklearn_elmodes._validation import shown
@@ -272,14 +273,14 @@ class SiteCandidates(Candidates):
     def _read(self, ranks: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         numbers = np.empty((len(ranks), len(self.sites)), dtype=np.intp)
         amounts = np.broadcast_to(self.multiplicities, numbers.shape)
-        digits = _digits(ranks, self._options)
+        places = digits(ranks, self._options)
         if not self._counted:
-            for site, (digit, choice) in enumerate(zip(digits, self._choices, strict=True)):
+            for site, (digit, choice) in enumerate(zip(places, self._choices, strict=True)):
                 numbers[:, site] = choice[digit]
             return numbers, amounts
         used = np.empty((len(ranks), 0), dtype=np.intp)
-        for block, digit in zip(self._blocks, digits, strict=True):
-            chosen = _combinations(digit, len(block), len(self._choices[0]))
+        for block, digit in zip(self._blocks, places, strict=True):
+            chosen = combinations(digit, len(block), len(self._choices[0]))
             for taken in used.T:  # in increasing order, so that each is skipped once
                 chosen += chosen >= taken[:, None]
             numbers[:, block] = self._choices[0][chosen]
@@ -397,7 +398,7 @@ class FormulaCandidates(Candidates):
                 f"{len(allowed)} amounts for each of {max(counts)} elements are too many to list."
             )
         # For each number of elements, the rows of amounts, and what they count for.
-        self._amounts = {count: _ratios(allowed, count, max_atoms) for count in counts}
+        self._amounts = {count: ratios(allowed, count, max_atoms) for count in counts}
         sizes = [math.comb(len(numbers), n) * len(rows) for n, rows in self._amounts.items()]
         self._size = _checked_size(sum(sizes))
         self._starts = np.cumsum([0, *sizes])
@@ -419,7 +420,7 @@ class FormulaCandidates(Candidates):
             chosen = sorted(found)
             if chosen[0] < 0 or len(chosen) not in known:
                 continue
-            number = known[len(chosen)].get(_primitive([found[place] for place in chosen]))
+            number = known[len(chosen)].get(primitive([found[place] for place in chosen]))
             if number is not None:
                 start = self._starts[list(known).index(len(chosen))]
                 combination = sum(math.comb(place, k) for k, place in enumerate(chosen, start=1))
@@ -438,7 +439,7 @@ class FormulaCandidates(Candidates):
         for kind, (count, rows) in enumerate(self._amounts.items()):
             here = np.flatnonzero(kinds == kind)
             combination, number = np.divmod(ranks[here] - self._starts[kind], len(rows))
-            chosen = _combinations(combination, count, len(self._choices))
+            chosen = combinations(combination, count, len(self._choices))
             numbers[here, :count] = self._choices[chosen]
             amounts[here, :count] = rows[number]
         return numbers, amounts
@@ -506,45 +507,3 @@ def _checked_size(size: int) -> int:
     if size > _MAX_SIZE:
         raise ValueError(f"The space has {size:.3g} candidates, more than can be counted.")
     return size
-
-
-def _digits(ranks: NDArray[np.int64], sizes: Sequence[int]) -> list[NDArray[np.int64]]:
-    """Split ranks into digits of a number system with these bases, the first the slowest."""
-    digits = []
-    for size in reversed(sizes):
-        ranks, digit = np.divmod(ranks, max(size, 1))
-        digits.append(digit)
-    return digits[::-1]
-
-
-def _combinations(ranks: NDArray[np.int64], n_chosen: int, n: int) -> NDArray[np.intp]:
-    """Return the combinations of ``n_chosen`` out of ``range(n)`` at these ranks.
-
-    A combination c1 < c2 < … has the rank C(c1, 1) + C(c2, 2) + …, which makes
-    every rank a combination and needs no list of them.
-    """
-    chosen = np.empty((len(ranks), n_chosen), dtype=np.intp)
-    for k in range(n_chosen, 0, -1):
-        counts = np.array([math.comb(c, k) for c in range(n)], dtype=np.int64)
-        chosen[:, k - 1] = np.searchsorted(counts, ranks, side="right") - 1
-        ranks = ranks - counts[chosen[:, k - 1]]
-    return chosen
-
-
-def _ratios(allowed: list[int], count: int, max_atoms: int | None) -> NDArray[np.intp]:
-    """List the ways to give amounts to ``count`` elements, each ratio once."""
-    rows = np.stack(np.meshgrid(*[allowed] * count, indexing="ij"), axis=-1).reshape(-1, count)
-    if max_atoms is not None:
-        rows = rows[rows.sum(axis=1) <= max_atoms]
-    # Rows come in lexicographic order, so that the smallest of a ratio is the first.
-    _, first = np.unique(lowest_terms(rows), axis=0, return_index=True)
-    return rows[np.sort(first)]
-
-
-def _primitive(amounts: Sequence[float]) -> tuple[int, ...]:
-    """Return the smallest integers in the ratio of these amounts."""
-    exact = [Fraction(amount).limit_denominator(1000) for amount in amounts]
-    common = math.lcm(*(amount.denominator for amount in exact))
-    whole = [int(amount * common) for amount in exact]
-    divisor = math.gcd(*whole) or 1
-    return tuple(amount // divisor for amount in whole)
