@@ -152,14 +152,14 @@ def screen(
     _check_space(estimator, candidates, excluded)
     if output is None:
         return _run(job, candidates, None, int(batch_size), n_jobs, verbose)
-    with Store(Path(output), job, candidates, int(batch_size)) as shards:
-        return _run(job, candidates, shards, int(batch_size), n_jobs, verbose)
+    with Store(Path(output), job, candidates, int(batch_size)) as store:
+        return _run(job, candidates, store, int(batch_size), n_jobs, verbose)
 
 
 def _run(
     job: _Screening,
     candidates: Any,
-    shards: Store | None,
+    store: Store | None,
     batch_size: int,
     n_jobs: int | None,
     verbose: int,
@@ -170,24 +170,28 @@ def _run(
 
     total = len(candidates)
     best = job(0, part_of(candidates, 0, 0))[2]
-    starts = []
+    # One byte for each batch: a list of their starts would fill the memory.
+    missing = np.ones(-(-total // batch_size), dtype=bool)
     with tqdm(
         total=total, desc="Screening", unit=" candidates", unit_scale=True, disable=not verbose
     ) as bar:
         for start in range(0, total, batch_size):
-            finished = None if shards is None else shards.read(start)
-            if finished is None:
-                starts.append(start)
-            else:
+            finished = None if store is None else store.read(start)
+            if finished is not None:
+                missing[start // batch_size] = False
                 best = job.merge(best, job.best(finished))
                 bar.update(min(batch_size, total - start))
         # Results come as they are ready, so that no batch waits in memory for another.
         results: Iterator[tuple[int, Any, pd.DataFrame]] = Parallel(
             n_jobs=n_jobs, return_as="generator_unordered"
-        )(delayed(job)(start, part_of(candidates, start, start + batch_size)) for start in starts)
+        )(
+            delayed(job)(start, part_of(candidates, start, start + batch_size))
+            for start in range(0, total, batch_size)
+            if missing[start // batch_size]
+        )
         for start, predicted, own_best in results:
-            if shards is not None:
-                shards.write(start, predicted)
+            if store is not None:
+                store.write(start, predicted)
             best = job.merge(best, own_best)
             bar.update(min(batch_size, total - start))
     return best.drop(columns="score") if isinstance(job.objective, str) else best
