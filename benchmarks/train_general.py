@@ -101,7 +101,7 @@ def main() -> None:
         checkpoint.unlink(missing_ok=True)
     print(f"{chosen.sum()} of {len(energies)} formulas to train on.", flush=True)
 
-    pipeline = make_formation_energy_pipeline(architecture="set", **settings)
+    pipeline = make_formation_energy_pipeline(**settings)
     torch.set_flush_denormal(True)
     start, cpu_start = time.perf_counter(), time.process_time()
     pipeline.fit(X, y, formationenergyregressor__checkpoint=checkpoint)
@@ -117,7 +117,7 @@ def main() -> None:
         left_out += " So were all compositions of two tables of measured enthalpies."
     card = CARD.format(
         name=name,
-        pipeline='make_formation_energy_pipeline(architecture="set", random_state=0)',
+        pipeline="make_formation_energy_pipeline(random_state=0)",
         rows=chosen.sum(),
         left_out=left_out,
         options=" --without-measured" if arguments.without_measured else "",

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from sklearn_elmodes import __version__
 from sklearn_elmodes._files import write_atomically
-from sklearn_elmodes._validation import shown
+from sklearn_elmodes._validation import listed, shown
 from sklearn_elmodes.elements import SYMBOLS, block_of, property_table, table_position
 from sklearn_elmodes.formulas import RowError
 from sklearn_elmodes.model_selection import LeaveOneElementOut
@@ -381,7 +382,7 @@ def _model_facts(model: Any, transformer: Any, regressor: Any, target: str, unit
     if prototype is not None:
         takes = (
             f"formulas of the structure {prototype.formula}, or the elements on its "
-            f"{prototype.n_sites} sites {_listed(prototype.sites)}"
+            f"{prototype.n_sites} sites {listed(prototype.sites)}"
         )
     elif transformer.pooling is None:
         takes = f"formulas of any kind, of up to {transformer.max_elements} elements"
@@ -394,11 +395,11 @@ def _model_facts(model: Any, transformer: Any, regressor: Any, target: str, unit
         table = f"{transformer.properties.shape[1]} properties of a table of the user's"
     symbols = list(transformer.modes_.index)
     missing = [symbol for symbol in SYMBOLS if symbol not in symbols]
-    elements = f"{n_elements}; none for {_listed(missing)}" if missing else f"{n_elements}, all"
+    elements = f"{n_elements}; none for {listed(missing)}" if missing else f"{n_elements}, all"
     n_weights = sum(weight.numel() for weight in regressor.net_.module_.parameters())
     n_networks = regressor.n_estimators
     networks = "a single network"
-    if n_networks > 1:
+    if regressor._has_std:
         networks = f"the mean of {n_networks} networks; their std tells how far they disagree"
         if regressor.calibrate_std:
             networks += ", scaled to errors on rows that they had not seen"
@@ -407,35 +408,15 @@ def _model_facts(model: Any, transformer: Any, regressor: Any, target: str, unit
         ("Predicts", f"{_with_unit(target, f'({unit})' if unit else '')}, {networks}"),
         ("Modes", f"{n_modes} for each element, learnt from {table}"),
         ("Elements with modes", elements),
-        ("Network", _network(regressor, prototype)),
+        ("Network", regressor._description(None if prototype is None else prototype.sites)),
         ("Weights", f"{n_weights:,} in all"),
     ]
     if len(model.steps) > 2:
         between = [
             step if isinstance(step, str) else type(step).__name__ for _, step in model.steps[1:-1]
         ]
-        facts.insert(3, ("Between modes and network", _listed(between)))
+        facts.insert(3, ("Between modes and network", listed(between)))
     return facts
-
-
-def _network(regressor: Any, prototype: Any) -> str:
-    """Describe the layers, in words."""
-    encoder, hidden = map(_listed, (regressor.encoder_layer_sizes, regressor.hidden_layer_sizes))
-    if regressor.architecture == "set":
-        return (
-            f"an encoder with layers of {encoder} units reads each element, by its modes and "
-            f"amount; layers of {hidden} units go on from the sum over the elements"
-        )
-    if regressor.n_sites == 1:
-        return f"layers of {hidden} units read {regressor.n_features_in_} numbers for each formula"
-    text = (
-        f"an encoder with layers of {encoder} units reads each of {regressor.n_sites} sites; "
-        f"layers of {hidden} units join the sites"
-    )
-    for group in regressor.equivalent_sites or ():
-        names = [str(i + 1) if prototype is None else prototype.sites[i] for i in group]
-        text += f"; exchanging the elements of sites {_listed(names)} changes nothing"
-    return text
 
 
 def _training_facts(regressor: Any, unit: str) -> Facts:
@@ -443,8 +424,8 @@ def _training_facts(regressor: Any, unit: str) -> Facts:
     start = regressor.pretrained
     facts = [
         ("Passes over the data", f"{regressor.n_iter_:,}"),
-        ("Largest step", str(regressor.learning_rate_init)),
-        ("Batch", str(regressor.batch_size)),
+        ("Largest step", _recorded(regressor.learning_rate_)),
+        ("Batch", _recorded(regressor.batch_size_)),
         ("Weight decay, dropout", f"{regressor.alpha:g}, {regressor.dropout:g}"),
         (
             "Started from",
@@ -466,6 +447,12 @@ def _training_facts(regressor: Any, unit: str) -> Facts:
         best = _with_unit(f"{min(regressor.validation_loss_curve_):.3g}", unit)
         facts.append(("Best error on the part held out", f"{best}, of one network"))
     return facts
+
+
+def _recorded(value: Any) -> str:
+    if value is None:
+        return "auto (not recorded)"
+    return f"{value:,}" if isinstance(value, Integral) else f"{value:.3g}"
 
 
 def _card_paragraphs(card: str) -> list[Any]:
@@ -503,7 +490,7 @@ def _changed_parameters(model: Any) -> list[tuple[str, str, str]]:
 
 def _loading_code(source: str | None) -> str:
     """Return the Python that loads the model."""
-    from sklearn_elmodes.persistence import shipped_models
+    from sklearn_elmodes._model_files import shipped_models
 
     if source is None:
         return ""
@@ -560,9 +547,3 @@ def _render(**context: Any) -> str:
 
 def _with_unit(text: str, unit: str) -> str:
     return f"{text} {unit}".rstrip()
-
-
-def _listed(names: Any) -> str:
-    """Join names as a sentence does."""
-    *others, last = map(str, names)
-    return f"{', '.join(others)} and {last}" if others else last

@@ -18,8 +18,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_elmodes._ensemble import site_permutations
 from sklearn_elmodes._files import write_atomically
+from sklearn_elmodes._symmetry import permutation_group
 from sklearn_elmodes._validation import shown
 from sklearn_elmodes.candidates import (
     Candidates,
@@ -367,7 +367,7 @@ class _Neighbours:
         if prototype is not None:
             n_sites, groups = prototype.n_sites, prototype.equivalent_site_indices
             columns = np.arange(features.shape[1]).reshape(n_sites, -1)
-            orders = site_permutations(n_sites, [list(group) for group in groups])
+            orders = permutation_group(n_sites, groups)
             moved = [np.asarray(features)[:, columns[list(order)].ravel()] for order in orders]
             names = getattr(features, "columns", None)
             features = np.concatenate(moved)

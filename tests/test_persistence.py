@@ -24,10 +24,10 @@ from sklearn_elmodes import (
     ElementalModeClassifier,
     ElementalModeTransformer,
     ElementAutoencoder,
+    _model_files,
     load_model,
     load_pretrained,
     make_formation_energy_pipeline,
-    persistence,
     save_model,
 )
 from sklearn_elmodes._files import write_atomically
@@ -42,16 +42,16 @@ SMALL = {"n_estimators": 2, "hidden_layer_sizes": (8, 8), "max_iter": 2, "random
 
 
 def pipelines():
-    own = make_formation_energy_pipeline(architecture="sites", **SMALL).set_params(
+    own = make_formation_energy_pipeline(pooling="statistics", **SMALL).set_params(
         elementalmodetransformer__properties=property_table("extended").iloc[:, :12],
         elementalmodetransformer__n_components=3,
         elementalmodetransformer__autoencoder=ElementAutoencoder(max_iter=10, random_state=0),
     )
     sites = make_formation_energy_pipeline("ABC2D6", **SMALL)
-    double = make_formation_energy_pipeline(architecture="sites", **SMALL)
+    double = make_formation_energy_pipeline(pooling="statistics", **SMALL)
     double.set_params(elementalmodetransformer__dtype="float64")
     return {
-        "statistics": make_formation_energy_pipeline(architecture="sites", **SMALL),
+        "statistics": make_formation_energy_pipeline(pooling="statistics", **SMALL),
         "set": make_formation_energy_pipeline(**SMALL),
         "own": own,
         "sites": sites,
@@ -131,7 +131,7 @@ def rewrite(path, change):
         arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     change(header, arrays)
     text = json.dumps(header)
-    metadata = {"sklearn_elmodes": text, "sha256": persistence._checksum(text, arrays)}
+    metadata = {"sklearn_elmodes": text, "sha256": _model_files.checksum(text, arrays)}
     save_file(arrays, str(path), metadata=metadata)
 
 
@@ -284,7 +284,7 @@ def odd_source(header, arrays):
     ("change", "message"),
     [
         (endless_room, "'max_elements' parameter"),
-        (odd_source, "which does not ship"),
+        (odd_source, "which is not a shipped model"),
         (wrong_shape, "do not have the shapes"),
         (huge_layer, "do not have the shapes"),
         (gap, "not finite"),
@@ -348,7 +348,7 @@ def test_other_types_of_numbers_are_refused(tmp_path):
     text = json.dumps({"__metadata__": {"sklearn_elmodes": "{}"}, **header}).encode()
     path = tmp_path / "model.safetensors"
     path.write_bytes(len(text).to_bytes(8, "little") + text + b"\x00")
-    with pytest.raises(ValueError, match="is no model file, or is damaged"):
+    with pytest.raises(ValueError, match="is not a sklearn-elmodes model file, or is corrupted"):
         load_model(path)
 
 
@@ -375,7 +375,7 @@ def test_what_could_not_be_read_again_is_not_written(model_file):
 
 
 def test_names_with_points_are_kept_apart(tmp_path):
-    model = make_formation_energy_pipeline(architecture="sites", **SMALL)
+    model = make_formation_energy_pipeline(pooling="statistics", **SMALL)
     model.steps = [
         (name, step) for name, (_, step) in zip(("a", "a.b", "a.b.c"), model.steps, strict=True)
     ]
@@ -406,7 +406,7 @@ def test_writing_follows_links_and_leaves_pipes(tmp_path):
 def test_other_files_are_refused(tmp_path, content):
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="is no model file, or is damaged"):
+    with pytest.raises(ValueError, match="is not a sklearn-elmodes model file, or is corrupted"):
         load_model(path)
     with pytest.raises(FileNotFoundError):
         load_model(tmp_path / "none")
@@ -416,7 +416,7 @@ def test_truncated_files_are_refused(model_file):
     content = model_file.read_bytes()
     for length in [*range(0, len(content), 997), len(content) - 1]:
         model_file.write_bytes(content[:length])
-        with pytest.raises(ValueError, match="is damaged"):
+        with pytest.raises(ValueError, match="is corrupted"):
             load_model(model_file)
 
 
@@ -430,7 +430,7 @@ def test_flipped_bits_are_found(model_file):
         flipped = bytearray(content)
         flipped[place] ^= 1 << random_state.randint(8)
         model_file.write_bytes(flipped)
-        with pytest.raises(ValueError, match="is damaged"):
+        with pytest.raises(ValueError, match="is corrupted"):
             load_model(model_file)
 
 
@@ -475,7 +475,9 @@ def test_nothing_in_a_hostile_file_is_executed(tmp_path):
     path = tmp_path / "model.safetensors"
     for name, content in hostile_files(tmp_path).items():
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="is no model file, or is damaged"):
+        with pytest.raises(
+            ValueError, match="is not a sklearn-elmodes model file, or is corrupted"
+        ):
             load_model(path)
         assert os.listdir(tmp_path) == [path.name], name
 
@@ -484,9 +486,9 @@ def test_a_deeply_nested_header_is_refused(model_file):
     with safe_open(str(model_file), framework="numpy") as file:
         arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     text = "[" * 10**5 + "]" * 10**5
-    metadata = {"sklearn_elmodes": text, "sha256": persistence._checksum(text, arrays)}
+    metadata = {"sklearn_elmodes": text, "sha256": _model_files.checksum(text, arrays)}
     save_file(arrays, str(model_file), metadata=metadata)
-    with pytest.raises(ValueError, match="is no model file"):
+    with pytest.raises(ValueError, match="is not a sklearn-elmodes model file"):
         load_model(model_file)
 
 
@@ -522,7 +524,7 @@ except OSError as error:
     ],
 )
 def test_scalers_of_scikit_learn_are_kept(scaler, tmp_path):
-    model = make_formation_energy_pipeline(architecture="sites", **SMALL)
+    model = make_formation_energy_pipeline(pooling="statistics", **SMALL)
     model.steps[1] = ("scaler", scaler)
     model.fit(X, Y)
     save_model(model, tmp_path / "model.safetensors")
