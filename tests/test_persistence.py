@@ -35,8 +35,13 @@ from sklearn_elmodes.elements import property_table
 
 # What the shipped model predicted when it was made, eV/atom.
 PINNED = [-2.868371, -1.548688, 0.411970]
-# What the stored file predicted when it was made: mean and std, eV/atom.
-STORED = [[-1.269267, -0.733969], [0.079333, 0.032326]]
+# What the stored files predicted when they were made, by schema: formulas, mean and std, eV/atom.
+STORED = {
+    1: (["K2NaAlF6", "Cs2NaBiCl6"], [-1.269267, -0.733969], [0.079333, 0.032326]),
+    2: (["K2NaAlF6", "Cs2NaBiCl6"], [-0.532617, -0.259740], [0.564532, 0.564336]),
+    3: (["NaCl", "Fe2O3"], [-1.832993, -1.659238], [0.312653, 0.282675]),
+    4: (["NaCl", "Fe2O3"], [-1.950114, -1.652260], [0.234118, 0.175918]),
+}
 
 SMALL = {"n_estimators": 2, "hidden_layer_sizes": (8, 8), "max_iter": 2, "random_state": 0}
 
@@ -59,6 +64,7 @@ def pipelines():
     }
 
 
+DATA = Path(__file__).parent / "data"
 X = ["K2NaAlF6", "Cs2NaBiCl6", "Rb2LiInBr6", "K2LiGaO6"]
 Y = [-3.0, -1.9, -1.5, -0.5]
 
@@ -276,6 +282,11 @@ def endless_room(header, arrays):
     header["steps"][0]["parameters"]["max_elements"] = 10**9
 
 
+def odd_training(header, arrays):
+    parameters = header["steps"][1]["parameters"]
+    parameters["batch_size"], header["steps"][1]["training"]["batch_size"] = "auto", -1
+
+
 def odd_source(header, arrays):
     header["steps"][1]["parameters"]["pretrained"] = {"evil": 1}
 
@@ -284,6 +295,7 @@ def odd_source(header, arrays):
     ("change", "message"),
     [
         (endless_room, "'max_elements' parameter"),
+        (odd_training, "the training had batch_size -1"),
         (odd_source, "which is not a shipped model"),
         (wrong_shape, "do not have the shapes"),
         (huge_layer, "do not have the shapes"),
@@ -554,13 +566,39 @@ def test_pickle_and_joblib_work_too(model_file, tmp_path):
         np.testing.assert_array_equal(copy.predict(X), model.predict(X))
 
 
-def test_a_file_of_the_first_schema_still_loads():
-    model = load_model(Path(__file__).parent / "data" / "model_schema_1.safetensors")
-    assert model.model_card_ == "Two small networks on 500 elpasolites."
+@pytest.mark.parametrize("schema", STORED)
+def test_files_of_every_schema_load(schema, tmp_path):
+    model = load_model(DATA / f"model_schema_{schema}.safetensors")
+    assert model.model_card_.startswith("Two small networks on ")
     assert model.model_versions_["sklearn-elmodes"] == "0.1.0"
-    energy, std = model.predict(["K2NaAlF6", "Cs2NaBiCl6"], return_std=True)
-    np.testing.assert_allclose(energy, STORED[0], atol=2e-4)
-    np.testing.assert_allclose(std, STORED[1], atol=2e-4)
+    formulas, *expected = STORED[schema]
+    found = model.predict(formulas, return_std=True)
+    np.testing.assert_allclose(found, expected, atol=2e-4)
+    save_model(model, tmp_path / "model.safetensors")
+    again = load_model(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(again.predict(formulas, return_std=True), found)
+
+
+def test_a_set_of_an_earlier_schema_gets_its_own_parameter():
+    regressor = load_model(DATA / "model_schema_4.safetensors")[-1]
+    assert (regressor.n_sites, regressor.max_elements) == (1, 6)
+    regressor = load_model(DATA / "model_schema_1.safetensors")[-1]
+    assert (regressor.n_sites, regressor.max_elements) == (4, 10)
+
+
+def test_settings_of_a_training_are_kept(tmp_path):
+    model = make_formation_energy_pipeline(**SMALL).fit(X, Y)
+    assert (model[-1].learning_rate_, model[-1].batch_size_, model[-1].max_iter_) == (0.004, 32, 2)
+    save_model(model, tmp_path / "model.safetensors")
+    loaded = load_model(tmp_path / "model.safetensors")
+    for name in ("learning_rate_", "batch_size_", "max_iter_"):
+        assert getattr(loaded[-1], name) == getattr(model[-1], name)
+    # Schema 2 wrote numbers; schema 4 wrote "auto" and not what it stood for.
+    told = load_model(DATA / "model_schema_2.safetensors")[-1]
+    assert (told.learning_rate_, told.batch_size_, told.max_iter_) == (0.005, 256, 30)
+    untold = load_model(DATA / "model_schema_4.safetensors")[-1]
+    assert untold.n_iter_ == 150
+    assert (untold.learning_rate_, untold.batch_size_, untold.max_iter_) == (None, None, 150)
 
 
 def test_a_set_network_of_an_earlier_schema_is_refused(tmp_path):
