@@ -18,7 +18,7 @@ from sklearn_elmodes.datasets import load_expt_formation_enthalpies
 X, y = load_expt_formation_enthalpies(return_X_y=True)
 rows = np.random.RandomState(0).permutation(len(y))
 X_train, y_train, X_test, y_test = X[rows[:600]], y[rows[:600]], X[rows[600:]], y[rows[600:]]
-pipeline = make_formation_energy_pipeline(architecture="sites", n_estimators=1, random_state=0)
+pipeline = make_formation_energy_pipeline(pooling="statistics", n_estimators=1, random_state=0)
 
 # %%
 # Halving

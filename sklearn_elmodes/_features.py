@@ -23,6 +23,8 @@ _POOLED_ROWS = 2048  # rows pooled together
 class Layout(ABC):
     """How the modes of a row are arranged in its features."""
 
+    holds_modes = True  # as they are, in blocks
+
     @abstractmethod
     def names(self, modes: ElementModes) -> list[str]:
         """Name the features."""
@@ -57,6 +59,8 @@ class _CompositionLayout(Layout):
 
 class Statistics(_CompositionLayout):
     """Statistics of the modes over a composition, for any regressor."""
+
+    holds_modes = False
 
     def names(self, modes: ElementModes) -> list[str]:
         names = [f"{statistic}_{mode}" for statistic in _STATISTICS for mode in modes.names]

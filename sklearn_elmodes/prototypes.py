@@ -150,6 +150,13 @@ class Prototype:
         """Whether some sites are exchanged only together with others."""
         return equivalent_sets(self.permutations) is None
 
+    @property
+    def _symmetry_parameters(self) -> dict[str, Any]:
+        """Parameters of an estimator with the symmetry of this structure."""
+        if self._is_coupled:
+            return {"permutations": self.permutations}
+        return {"equivalent_sites": self.equivalent_site_indices or None}
+
     def _arguments(self) -> dict[str, Any]:
         """Return the arguments that make this prototype."""
         if self.name:

@@ -198,7 +198,7 @@ def test_what_it_says_of_models(tmp_path, oqmd, salt_model):
     assert "The model has no card" in text
 
     table = property_table("herr2019").iloc[:40, :6]
-    own = make_formation_energy_pipeline(architecture="sites", n_estimators=1, max_iter=1)
+    own = make_formation_energy_pipeline(pooling="statistics", n_estimators=1, max_iter=1)
     own[0].set_params(properties=table, n_components=3)
     text = text_of(own.fit(SALTS, np.arange(6.0)))
     assert "as statistics of the modes of their elements" in text
