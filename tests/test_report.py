@@ -218,6 +218,26 @@ def test_what_it_says_of_models(tmp_path, oqmd, salt_model):
     assert "&lt;b&gt;one&lt;/b&gt;" in text
 
 
+def test_what_it_says_of_a_training(tmp_path, oqmd):
+    path = tmp_path / "report.html"
+    earlier = load_model(Path(__file__).parent / "data" / "model_schema_4.safetensors")
+    for model, step, batch in ((oqmd, "0.004", "512"), (earlier, *["auto (not recorded)"] * 2)):
+        write_report(path, model)
+        facts = re.findall(r"<dt>(.*?)</dt>\s*<dd>(.*?)</dd>", path.read_text(encoding="utf-8"))
+        assert ("Largest step", step) in facts
+        assert ("Batch", batch) in facts
+
+
+def test_coupled_exchanges_are_described(tmp_path):
+    model = make_formation_energy_pipeline(
+        "ABC2D6", permutations=[(1, 0, 3, 2)], max_iter=1, n_estimators=1, random_state=0
+    )
+    model.fit(["K2NaAlF6", "Cs2NaBiCl6"], [-3.0, -1.9])
+    write_report(tmp_path / "report.html", model)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "2 orders of the sites A, B, C and D give equal predictions" in text
+
+
 @pytest.mark.parametrize(
     ("predictions", "message"),
     [
