@@ -1,6 +1,7 @@
 """The pages build without a warning, and every public name has one."""
 
 import importlib
+import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ HELPERS = {"pyplot"}  # public for our own modules alone
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Build from a copy of what the pages are made of, with no example run."""
+    """Build the pages from a copy of their sources, without running the examples."""
     folder = tmp_path_factory.mktemp("docs")
     made = shutil.ignore_patterns("_build", "api", "auto_examples")
     shutil.copytree(ROOT / "docs", folder / "docs", ignore=made)
@@ -30,8 +31,13 @@ def pages(tmp_path_factory):
         folder / "sklearn_elmodes" / "pretrained",
         ignore=lambda _, names: [name for name in names if not name.endswith(".md")],
     )
-    for name in ("CHANGELOG.md", "SECURITY.md"):
-        shutil.copy(ROOT / name, folder)
+    included = [ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", ROOT / "benchmarks" / "README.md"]
+    included += (ROOT / "benchmarks" / "results").glob("*.png")
+    included += (ROOT / "benchmarks" / "peers").glob("*.txt")
+    for path in included:
+        copy = folder / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-n", "-q"]
     result = subprocess.run(
         [*command, "-D", "plot_gallery=0", str(folder / "docs"), str(folder / "html")],
@@ -65,7 +71,7 @@ def test_every_public_name_of_the_modules_has_a_page(pages, module):
         "formulas.RowError",
         "model_selection.predict_held_out",
         "report.write_report",
-        "sites.alchemical_path",
+        "occupations.alchemical_path",
     ],
 )
 def test_names_of_modules_without_a_list_have_a_page(pages, name):
@@ -76,7 +82,7 @@ def test_every_example_and_every_page_is_there(pages):
     for path in (ROOT / "examples").glob("*.py"):
         text = (pages / "auto_examples" / f"{path.stem}.html").read_text(encoding="utf-8")
         title = path.read_text(encoding="utf-8").splitlines()[1]
-        assert f"<h1>{title}".replace("'", "’") in text.replace("'", "’")
+        assert f"<h1>{title}" in text
     for path in (ROOT / "docs").glob("*.md"):
         assert (pages / f"{path.stem}.html").exists(), path
 
@@ -87,6 +93,22 @@ def test_the_command_line_page_follows_the_command(pages):
     text = (pages / "command_line.html").read_text(encoding="utf-8")
     for name in main.commands:
         assert f'id="elmodes-{name}"' in text
+
+
+def test_pasted_commands_have_straight_quotes(pages):
+    for path in pages.glob("*.html"):
+        assert not set("‘’“”") & set(path.read_text(encoding="utf-8")), path
+
+
+def test_the_benchmarks_page_has_its_pictures_and_tables(pages):
+    text = (pages / "benchmarks.html").read_text(encoding="utf-8")
+    source = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    pictures = re.findall(r"!\[[^]]*\]\(results/(\w+\.png)\)", source)
+    assert len(pictures) > 4
+    for name in pictures:
+        assert f'src="_images/{name}"' in text
+        assert (pages / "_images" / name).exists()
+    assert text.count("<table") == source.count("\n|---")
 
 
 def test_no_page_needs_the_network(pages):
