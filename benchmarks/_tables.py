@@ -71,11 +71,12 @@ def headline(results: Path) -> str:
     )
     chlorine = read(results, "held_out_elements")["results"]["elements"]["Cl"]
     return paragraph(
-        f"**Accuracy.** Trained on 8,472 elpasolites, the experiment of the paper, the default "
+        "**Accuracy.** Trained on 8,472 elpasolites, the experiment of the paper, the default "
         f"pipeline has a mean absolute test error of **{ours} eV/atom** (a single network: "
-        f"{single}). The network of the paper has {recipe} when re-run on the same five splits; the "
-        f"paper reports {content['paper']['mae']}. With all crystals that contain chlorine left out "
-        f"of training, the error on them is {chlorine['default pipeline']['mae']:.3f} eV/atom."
+        f"{single}). The network of the paper has {recipe} when re-run on the same five splits; "
+        f"the paper reports {content['paper']['mae']}. With all crystals that contain chlorine "
+        "left out of training, the error on them is "
+        f"{chlorine['default pipeline']['mae']:.3f} eV/atom."
     )
 
 
@@ -135,7 +136,8 @@ def held_out_elements_new(results: Path) -> str:
         f"Twelve of these elements ({', '.join(first)} and {last}) were used for hyperparameter "
         f"selection. Over the other {len(others)} the mean error is {ours}, against {modes} for "
         f"kernel ridge on the modes and {properties} on the properties. The errors are largest for "
-        f"{', '.join(worst)} and {fifth}, light non-metals without a close analogue among the others."
+        f"{', '.join(worst)} and {fifth}, light non-metals without a close analogue among the "
+        "others."
     )
 
 
@@ -164,9 +166,9 @@ def general_model(results: Path) -> str:
     rate = read(results, "any_formula_oqmd")["results"]["formulas predicted per CPU-second"]
     within = "validation within 5 eV/atom"
     return paragraph(
-        f'The general model, `load_pretrained("oqmd")`, was trained on {found["rows"]:,} formulas of '
-        f"the OQMD and the pure elements, in {found['CPU-seconds of that'] / 60:.0f} minutes on one "
-        f"core (`python benchmarks/train_general.py`). Its MAE on the validation part is "
+        f'The general model, `load_pretrained("oqmd")`, was trained on {found["rows"]:,} formulas '
+        f"of the OQMD and the pure elements, in {found['CPU-seconds of that'] / 60:.0f} minutes on "
+        "one core (`python benchmarks/train_general.py`). Its MAE on the validation part is "
         f"{found['validation']['mae']:.4f} eV/atom, or {found[within]['mae']:.4f} without the rows "
         f"beyond 5 eV/atom. It reads and predicts {round(rate, -3):,.0f} formulas per CPU-second."
     )
@@ -194,9 +196,9 @@ def any_formula_mp(results: Path) -> str:
     return (
         paragraph(
             f"Test MAE by the share of the {next(iter(parts)).split(' of ')[1]} training rows used "
-            "(`python benchmarks/any_formula.py --task mp`; mean over five draws of the two smallest "
-            f"shares and two draws of 10%). The OQMD's training part contains {share:.0%} of these "
-            "compositions, with other energies."
+            "(`python benchmarks/any_formula.py --task mp`; mean over five draws of the two "
+            f"smallest shares and two draws of 10%). The OQMD's training part contains {share:.0%} "
+            "of these compositions, with other energies."
         )
         + "\n"
         + markdown(["model", *(case.split(" of ")[0] for case in parts)], rows)
@@ -258,9 +260,9 @@ def speed(results: Path) -> str:
     )
     fits = read(results, "learning_curve")["results"]["n_train"]["8472"]["default pipeline"]
     return paragraph(
-        f"On one core, {round(strings, -3):,.0f} formulas per second are parsed, checked and turned "
-        f"into pooled features, and {sites / 1e6:.1f} million rows per second of site arrays into "
-        f"site features (`python benchmarks/featurization.py`). Pooled features are {magpie:,.0f} "
+        f"On one core, {round(strings, -3):,.0f} formulas per second are parsed, checked and "
+        f"turned into pooled features, and {sites / 1e6:.1f} million rows per second of site arrays "
+        f"into site features (`python benchmarks/featurization.py`). Pooled features are {magpie:,.0f} "
         f"times as fast as matminer's Magpie and {embeddings:.0f} times as fast as "
         f"ElementEmbeddings' mean. Fitting the default pipeline to 8,472 elpasolites takes about "
         f"{fits['seconds']['mean']:.0f} s on one core."
@@ -276,10 +278,11 @@ def screening(results: Path) -> str:
         f"({found['n_distinct']:,} of them distinct), with the mean and standard deviation of four "
         f"networks, takes {np.median(found['seconds']['values']):.0f} s on two cores and "
         f"{found['peak_memory_mb']:.0f} MB of memory beyond libraries and model (`python "
-        f"benchmarks/screening.py`). Its matrix products run at "
-        f"{found['share_of_matrix_product_peak']:.0%} of the machine's peak matrix-multiply throughput. Magpie features and a random forest would take "
-        f"{hours:.1f} hours, extrapolated from {found['magpie_sample']:,} crystals. Predicting one "
-        f"row takes {found['one_row_ms']:.1f} ms."
+        "benchmarks/screening.py`). Its matrix products run at "
+        f"{found['share_of_matrix_product_peak']:.0%} of the machine's peak matrix-multiply "
+        f"throughput. Magpie features and a random forest would take {hours:.1f} hours, "
+        f"extrapolated from {found['magpie_sample']:,} crystals. Predicting one row takes "
+        f"{found['one_row_ms']:.1f} ms."
     )
 
 
@@ -491,7 +494,7 @@ def rewritten(page: str, results: Path) -> str:
 def main() -> None:
     """Rewrite the pages, or check them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if a table is out of date")
+    parser.add_argument("--check", action="store_true", help="fail if a table is out of date")
     parser.add_argument("--results", type=Path, default=FOLDER / "results", help="folder to read")
     parser.add_argument("pages", type=Path, nargs="*", default=PAGES, metavar="PAGE")
     arguments = parser.parse_args()
