@@ -261,9 +261,9 @@ def speed(results: Path) -> str:
     fits = read(results, "learning_curve")["results"]["n_train"]["8472"]["default pipeline"]
     return paragraph(
         f"On one core, {round(strings, -3):,.0f} formulas per second are parsed, checked and "
-        f"turned into pooled features, and {sites / 1e6:.1f} million rows per second of site arrays "
-        f"into site features (`python benchmarks/featurization.py`). Pooled features are {magpie:,.0f} "
-        f"times as fast as matminer's Magpie and {embeddings:.0f} times as fast as "
+        f"turned into pooled features, and {sites / 1e6:.1f} million rows per second of site "
+        "arrays into site features (`python benchmarks/featurization.py`). Pooled features are "
+        f"{magpie:,.0f} times as fast as matminer's Magpie and {embeddings:.0f} times as fast as "
         f"ElementEmbeddings' mean. Fitting the default pipeline to 8,472 elpasolites takes about "
         f"{fits['seconds']['mean']:.0f} s on one core."
     )
