@@ -98,7 +98,7 @@ def energies() -> Pair:
 @guarded
 def screening() -> Pair:
     """Screen 12,012 elpasolites; the reference is a matrix product."""
-    space = Prototype("ABC2D6").candidates(np.unique(crystals()[0])[:14].tolist())
+    space = Prototype("elpasolite").candidates(np.unique(crystals()[0])[:14].tolist())
     model = load_pretrained("elpasolites")
     return partial(screen, model, space, return_std=True), matrix_product()
 
@@ -108,7 +108,7 @@ def fit() -> Pair:
     """Train on 2,000 elpasolites; the reference is a plain torch loop."""
     sites, energies = crystals()
     pipeline = make_formation_energy_pipeline(
-        "ABC2D6", max_iter=2, batch_size=256, learning_rate_init=0.005, random_state=0
+        "elpasolite", max_iter=2, batch_size=256, learning_rate_init=0.005, random_state=0
     )
     X, y = pipeline[:-1].fit_transform(sites[:2000]), energies[:2000]
     return partial(pipeline[-1].fit, X, y), partial(plain_loop, pipeline[-1], X, y)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from sklearn_elmodes import (
 )
 from sklearn_elmodes.elements import HERR2019_COLUMNS, SYMBOLS, property_table
 from sklearn_elmodes.formulas import parse_formulas
-from sklearn_elmodes.transformer import learn_modes, shipped_modes
+from sklearn_elmodes.modes import ElementModes
 
 KERNELS = {name: f"Laplacian kernel ridge on the {name}" for name in ("modes", "properties")}
 KERNEL_WIDTHS = {"modes": (0.01, 0.02, 0.04), "properties": (0.02, 0.04, 0.08)}
@@ -94,7 +94,7 @@ class LaplacianKernelRidge(RegressorMixin, BaseEstimator):
     def _measure(self, X: NDArray[Any]) -> list[NDArray[np.float64]]:
         """Describe the elements, and return the distances between training crystals."""
         if self.features == "modes":
-            table = shipped_modes("extended")
+            table = ElementModes.from_properties("extended").to_frame()
         else:
             table = property_table("extended")[[*HERR2019_COLUMNS, "period", "group"]].dropna()
             known = table.loc[np.unique(X)]
@@ -142,7 +142,7 @@ class PaperRecipe(RegressorMixin, BaseEstimator):
             alpha=0.0,
             random_state=self.random_state,
         )
-        table, _ = learn_modes(property_table("herr2019"), 4, autoencoder)
+        table = ElementModes.from_properties("herr2019", 4, autoencoder).to_frame()
         table = table / table.std(ddof=0)
         self.elements_ = table.index
 
@@ -234,9 +234,9 @@ def magpie_statistics(formulas: Any) -> NDArray[np.float64]:
 class TableTransformer(ElementalModeTransformer):
     """Writes the rows of a table, given as ``properties``, in place of modes."""
 
-    def _set_modes(self) -> None:
-        self.autoencoder_ = None
+    def _learn(self) -> Self:
         self._set_mode_table(self.properties.index.tolist(), self.properties.to_numpy())
+        return self
 
 
 def table_transformer(table: pd.DataFrame, prototype: str | None = None) -> TableTransformer:

@@ -90,7 +90,7 @@ def measure(
         test = np.flatnonzero(contains)
     with one_thread():
         model = make_formation_energy_pipeline(
-            "ABC2D6", calibrate_std=True, random_state=seed, **settings
+            "elpasolite", calibrate_std=True, random_state=seed, **settings
         ).fit(X[train], y[train])
         intervals = {
             name: conformed(model, X[validation], y[validation], scaled).predict_interval(X[test])

@@ -49,8 +49,9 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from sklearn_elmodes import ElementalModeTransformer, make_formation_energy_pipeline
+from sklearn_elmodes.compositions import Compositions
 from sklearn_elmodes.elements import SYMBOLS
-from sklearn_elmodes.formulas import Compositions, parse_formulas
+from sklearn_elmodes.formulas import parse_formulas
 from sklearn_elmodes.inspection import pyplot
 
 MODES, ONE_HOT = "modes", "one-hot"
@@ -58,7 +59,7 @@ FORMULAS, SITES, PLAIN = "formulas", "four sites", "four sites, plain network"
 # What formulas have in common is read once, and with few elements they have more in common.
 MOST_GROWTH = {FORMULAS: 1.5, SITES: 1.15}
 TIMES = ("fit_us_per_row_and_pass", "predict_us_per_row")
-PROTOTYPE = "ABC2D6"
+PROTOTYPE = "elpasolite"
 N_PASSES = 3
 MOST_ROWS = 1_000_000  # in a call
 

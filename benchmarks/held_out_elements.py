@@ -90,7 +90,7 @@ def main() -> None:
     }
 
     def models(number: int) -> dict[str, Any]:
-        found = {OURS: make_formation_energy_pipeline("ABC2D6", random_state=0, **settings)}
+        found = {OURS: make_formation_energy_pipeline("elpasolite", random_state=0, **settings)}
         for features, name in KERNELS.items():
             gamma, alpha = grids[features].drop(index=number).mean().idxmin()
             found[name] = LaplacianKernelRidge(gamma, alpha, features)

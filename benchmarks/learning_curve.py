@@ -44,7 +44,7 @@ SCORES = ("mae", "rmse", "seconds")
 
 def pipeline(train: Any, _: Any, X: Any, seed: int, **settings: Any) -> Any:
     """Fit the pipeline that a user gets."""
-    model = make_formation_energy_pipeline("ABC2D6", random_state=seed, **settings)
+    model = make_formation_energy_pipeline("elpasolite", random_state=seed, **settings)
     return model.fit(*train).predict(X)
 
 
@@ -52,7 +52,7 @@ def one_hot(train: Any, _: Any, X: Any, seed: int, **settings: Any) -> Any:
     """Fit the same network on free codes of the elements."""
     elements = np.unique(fetch_elpasolites(return_X_y=True)[0])
     encoder = OneHotEncoder(categories=[elements] * 4, sparse_output=False, dtype=np.float32)
-    network = make_formation_energy_pipeline("ABC2D6", random_state=seed, **settings)[-1]
+    network = make_formation_energy_pipeline("elpasolite", random_state=seed, **settings)[-1]
     return make_pipeline(encoder, network).fit(*train).predict(X)
 
 

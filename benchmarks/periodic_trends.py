@@ -39,7 +39,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_elmodes import ElementAutoencoder
 from sklearn_elmodes.elements import HERR2019_COLUMNS, property_table
 from sklearn_elmodes.inspection import reconstruction_r2, share_of_neighbours
-from sklearn_elmodes.transformer import DEFAULT_N_COMPONENTS
+from sklearn_elmodes.modes import DEFAULT_N_COMPONENTS
 
 MODES, COMPONENTS = "modes", "principal components"
 

@@ -85,8 +85,8 @@ PEERS = {
 }
 CONTENDERS = {
     ELPASOLITES: {
-        OURS: Contender("pipeline", {"prototype": "ABC2D6"}, QUICK),
-        SINGLE: Contender("pipeline", {"prototype": "ABC2D6", "n_estimators": 1}, QUICK),
+        OURS: Contender("pipeline", {"prototype": "elpasolite"}, QUICK),
+        SINGLE: Contender("pipeline", {"prototype": "elpasolite", "n_estimators": 1}, QUICK),
         RECIPE: Contender("paper_recipe", {}, {"max_epochs": 2}),
         **PEERS,
     },

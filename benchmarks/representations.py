@@ -68,14 +68,14 @@ from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from sklearn_elmodes import (
-    ElementalModeTransformer,
     LeaveOneElementOut,
     make_formation_energy_pipeline,
 )
+from sklearn_elmodes._inputs import contained_elements
 from sklearn_elmodes.datasets import fetch_elpasolites, load_expt_formation_enthalpies
 from sklearn_elmodes.elements import SYMBOLS, property_table
 from sklearn_elmodes.inspection import pyplot
-from sklearn_elmodes.occupations import contained_elements
+from sklearn_elmodes.modes import ElementModes
 
 OURS, MODES = "12 modes", "modes"
 PEERS = {
@@ -117,7 +117,7 @@ def own_tables(sizes: tuple[int, ...]) -> dict[str, pd.DataFrame]:
     """Return the tables that follow from our property table, without gaps."""
     table = property_table("extended")
     columns = make_pipeline(StandardScaler(), SimpleImputer()).fit_transform(table)
-    tables = {f"{n} {MODES}": ElementalModeTransformer(n).fit(["NaCl"]).modes_ for n in sizes}
+    tables = {f"{n} {MODES}": ElementModes.from_properties("extended", n).to_frame() for n in sizes}
     for n in sizes:
         tables[f"{n} principal components"] = pd.DataFrame(
             PCA(n, svd_solver="full").fit_transform(columns), index=table.index
@@ -376,8 +376,8 @@ def make_tasks(symbols: pd.Index, quick: bool) -> tuple[dict[str, Task], dict[st
     held_out = element_folds(X, 3000, ["Na", "K", "Cl"] if quick else None)
     folds = random_folds(KFold(n, shuffle=True, random_state=0), formulas)
     return {
-        RANDOM: Task(X, y, "ABC2D6", passes[0], splits),
-        HELD_OUT: Task(X, y, "ABC2D6", passes[1], held_out, by_element=True),
+        RANDOM: Task(X, y, "elpasolite", passes[0], splits),
+        HELD_OUT: Task(X, y, "elpasolite", passes[1], held_out, by_element=True),
         ENTHALPIES: Task(formulas, enthalpies, None, passes[2], folds),
     }, left_out
 

@@ -53,7 +53,7 @@ def peak_memory(n_elements: int, threads: int) -> None:
     """Screen in this process, and print how far the memory rises above what was there."""
     torch.set_num_threads(threads)
     model = load_pretrained("elpasolites")
-    space = Prototype("ABC2D6").candidates(elements(n_elements))
+    space = Prototype("elpasolite").candidates(elements(n_elements))
     measured = measure(partial(screen, model, return_std=True), space, 0.0)
     print(measured["peak_beyond_libraries_mb"])
 
@@ -73,7 +73,7 @@ def main() -> None:
         n_elements, repeats, side, n_sample, n_part = 10, 2, 512, 50, 500
     model = load_pretrained("elpasolites")
     network = model[-1].net_.module_
-    prototype = Prototype("ABC2D6")
+    prototype = Prototype("elpasolite")
     space = prototype.candidates(elements(n_elements))
     n_ordered = len(prototype.candidates(elements(n_elements), distinct=False))
     matrix = torch.randn(side, side)

@@ -56,7 +56,9 @@ def main() -> None:
     if arguments.quick:
         X, y, n_folds, settings = X[:300], y[:300], 2, {"max_iter": 3, "n_estimators": 2}
     models = {
-        "default pipeline": make_formation_energy_pipeline("ABC2D6", random_state=0, **settings),
+        "default pipeline": make_formation_energy_pipeline(
+            "elpasolite", random_state=0, **settings
+        ),
         KERNELS["properties"]: TunedKernelRidge(),
         "mean of the training data": DummyRegressor(),
     }

@@ -51,7 +51,7 @@ def main() -> None:
     results: dict[str, Any] = {}
     for n_estimators in (1, 4):
         pipeline = make_formation_energy_pipeline(
-            "ABC2D6",
+            "elpasolite",
             max_iter=max_iter,
             n_estimators=n_estimators,
             batch_size=256,

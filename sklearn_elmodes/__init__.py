@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sklearn_elmodes._show_versions import show_versions
     from sklearn_elmodes.autoencoder import ElementAutoencoder
     from sklearn_elmodes.classifier import ElementalModeClassifier
     from sklearn_elmodes.model_selection import LeaveOneElementOut
@@ -31,6 +32,7 @@ _MODULES = {
     "make_formation_energy_pipeline": "pipelines",
     "save_model": "persistence",
     "screen": "screening",
+    "show_versions": "_show_versions",
 }
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "make_formation_energy_pipeline",
     "save_model",
     "screen",
+    "show_versions",
 ]
 
 

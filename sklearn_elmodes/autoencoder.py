@@ -234,7 +234,7 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         _check_feature_names_in(self, input_features, generate_names=False)
-        return np.array(mode_names(self.decoder_[0][0].shape[0]), dtype=object)
+        return np.array(_mode_names(self.decoder_[0][0].shape[0]), dtype=object)
 
     def _validate(self, X: Any, *, reset: bool) -> NDArray[np.float64]:
         X = validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
@@ -299,7 +299,7 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
         return tags
 
 
-def mode_names(n_components: int) -> list[str]:
+def _mode_names(n_components: int) -> list[str]:
     """Return the column names of modes: mode1, mode2, …."""
     return [f"mode{number}" for number in range(1, n_components + 1)]
 

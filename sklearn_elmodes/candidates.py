@@ -14,9 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_elmodes._counting import combinations, digits, primitive, ratios
+from sklearn_elmodes._oxidation_states import charge_balanced, read_oxidation_states
+from sklearn_elmodes._symmetry import Permutations, canonical_order, equivalent_sets
 from sklearn_elmodes._validation import shown
+from sklearn_elmodes.compositions import lowest_terms
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, atomic_number, property_table
-from sklearn_elmodes.formulas import lowest_terms, parse_formulas
+from sklearn_elmodes.formulas import parse_formulas
 
 Constraint = Callable[[Any], Any]
 
@@ -111,7 +115,7 @@ class Candidates(_Sized):
         """Tell which unfiltered candidates pass the filters."""
         kept = np.ones(len(ranks), dtype=bool)
         if self._states is not None:
-            kept[:] = _charge_balanced(numbers, amounts, self._states)
+            kept[:] = charge_balanced(numbers, amounts, self._states)
         for constraint in self._constraints:
             rows = np.flatnonzero(kept)
             if not len(rows):
@@ -202,9 +206,9 @@ class SiteCandidates(Candidates):
     ----------
     sites : sequence of str
     multiplicities : sequence of int
-    groups : sequence of sequences of int
-        Sites, as indices, whose exchange leaves the crystal as it is, and is
-        counted once.
+    permutations : tuple of tuples of int
+        Orders of the sites that leave the crystal as it is, the identity first. Crystals
+        that these make the same are counted once.
     elements : iterable of str, or mapping of str to iterable of str
         For all sites, or for each.
     exclude : ndarray of shape (n_excluded, n_sites) or None
@@ -217,7 +221,7 @@ class SiteCandidates(Candidates):
         self,
         sites: Sequence[str],
         multiplicities: Sequence[int],
-        groups: Sequence[Sequence[int]],
+        permutations: Permutations,
         elements: Any,
         *,
         exclude: NDArray[np.intp] | None = None,
@@ -226,7 +230,8 @@ class SiteCandidates(Candidates):
     ) -> None:
         self.sites = tuple(sites)
         self.multiplicities = tuple(multiplicities)
-        self._groups = [list(group) for group in groups if len(group) > 1]
+        self._permutations = permutations
+        sets = equivalent_sets(permutations)
         if isinstance(elements, Mapping):
             if set(elements) != set(sites):
                 raise ValueError(
@@ -240,34 +245,26 @@ class SiteCandidates(Candidates):
         self.elements = tuple(
             SYMBOLS[z - 1] for z in np.unique(np.concatenate(self._choices)).tolist()
         )
-        # With the same elements on all sites every candidate is reached by counting;
-        # otherwise those that repeat an element are filtered out.
-        self._counted = all(np.array_equal(c, self._choices[0]) for c in self._choices)
-        if self._counted:
-            grouped = {site for group in self._groups for site in group}
-            self._blocks = self._groups + [[s] for s in range(len(sites)) if s not in grouped]
+        # With the same elements on all sites, and sites that are exchanged freely, every
+        # candidate is reached by counting; otherwise those that repeat an element or another
+        # candidate are filtered out.
+        self._counted = sets is not None and all(
+            np.array_equal(choice, self._choices[0]) for choice in self._choices
+        )
+        if sets is not None and self._counted:
+            exchanged = {site for group in sets for site in group}
+            self._blocks = [list(group) for group in sets]
+            self._blocks += [[site] for site in range(len(sites)) if site not in exchanged]
             left, self._options = len(self._choices[0]), []
             for block in self._blocks:
                 self._options.append(math.comb(left, len(block)))
                 left = max(left - len(block), 0)
         else:
             self._options = [len(choice) for choice in self._choices]
-            self._check_groups()
         self._size = _checked_size(math.prod(self._options))
         self._excluded = None if exclude is None else np.unique(self._keys(exclude))
-        self._states = _oxidation_states(oxidation_states, self.elements)
+        self._states = read_oxidation_states(oxidation_states, self.elements)
         self._constraints = _as_constraints(constraints)
-
-    def _check_groups(self) -> None:
-        """Refuse lists with which pairwise exchanges do not find all duplicates."""
-        for group in self._groups:
-            lists = [set(self._choices[site].tolist()) for site in group]
-            alike = all(a == b or not a & b for a, b in itertools.combinations(lists, 2))
-            if len(group) > 2 and not alike:
-                raise ValueError(
-                    f"The sites {', '.join(self.sites[site] for site in group)} are equivalent: "
-                    "any two of them need the same elements, or none in common."
-                )
 
     def is_filtered(self) -> bool:
         """Tell whether candidates are chosen from more than there are."""
@@ -276,14 +273,14 @@ class SiteCandidates(Candidates):
     def _read(self, ranks: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         numbers = np.empty((len(ranks), len(self.sites)), dtype=np.intp)
         amounts = np.broadcast_to(self.multiplicities, numbers.shape)
-        digits = _digits(ranks, self._options)
+        places = digits(ranks, self._options)
         if not self._counted:
-            for site, (digit, choice) in enumerate(zip(digits, self._choices, strict=True)):
+            for site, (digit, choice) in enumerate(zip(places, self._choices, strict=True)):
                 numbers[:, site] = choice[digit]
             return numbers, amounts
         used = np.empty((len(ranks), 0), dtype=np.intp)
-        for block, digit in zip(self._blocks, digits, strict=True):
-            chosen = _combinations(digit, len(block), len(self._choices[0]))
+        for block, digit in zip(self._blocks, places, strict=True):
+            chosen = combinations(digit, len(block), len(self._choices[0]))
             for taken in used.T:  # in increasing order, so that each is skipped once
                 chosen += chosen >= taken[:, None]
             numbers[:, block] = self._choices[0][chosen]
@@ -297,12 +294,15 @@ class SiteCandidates(Candidates):
         if not self._counted:
             for first, second in itertools.combinations(range(len(self.sites)), 2):
                 kept &= numbers[:, first] != numbers[:, second]
-            for group in self._groups:
-                for first, second in itertools.combinations(group, 2):
-                    exchanged = np.isin(numbers[:, first], self._choices[second]) & np.isin(
-                        numbers[:, second], self._choices[first]
-                    )
-                    kept &= ~(exchanged & (numbers[:, first] > numbers[:, second]))
+            # Of crystals that are the same, the first one in the space is kept.
+            for order in self._permutations[1:]:
+                moved = numbers[:, order]
+                site = (moved != numbers).argmax(axis=1)
+                row = np.arange(len(numbers))
+                smaller = moved[row, site] < numbers[row, site]
+                for column, choice in zip(moved.T, self._choices, strict=True):
+                    smaller &= np.isin(column, choice)
+                kept &= ~smaller
         if self._excluded is not None:
             kept &= ~np.isin(self._keys(numbers), self._excluded)
         rows = np.flatnonzero(kept)
@@ -311,9 +311,7 @@ class SiteCandidates(Candidates):
 
     def _keys(self, numbers: NDArray[np.intp]) -> NDArray[np.bytes_]:
         """Return one string of bytes for each crystal, the same for the same crystal."""
-        numbers = numbers.copy()
-        for group in self._groups:
-            numbers[:, group] = np.sort(numbers[:, group], axis=1)
+        numbers = canonical_order(numbers, self._permutations)
         return numbers.astype(np.uint8).view(f"S{len(self.sites)}")[:, 0]
 
     def _write(self, numbers: NDArray[np.intp], amounts: NDArray[np.intp]) -> NDArray[Any]:
@@ -400,12 +398,12 @@ class FormulaCandidates(Candidates):
                 f"{len(allowed)} amounts for each of {max(counts)} elements are too many to list."
             )
         # For each number of elements, the rows of amounts, and what they count for.
-        self._amounts = {count: _ratios(allowed, count, max_atoms) for count in counts}
+        self._amounts = {count: ratios(allowed, count, max_atoms) for count in counts}
         sizes = [math.comb(len(numbers), n) * len(rows) for n, rows in self._amounts.items()]
         self._size = _checked_size(sum(sizes))
         self._starts = np.cumsum([0, *sizes])
         self._excluded = None if exclude is None else self._ranks_of(exclude)
-        self._states = _oxidation_states(oxidation_states, self.elements)
+        self._states = read_oxidation_states(oxidation_states, self.elements)
         self._constraints = _as_constraints(constraints)
 
     def _ranks_of(self, formulas: Any) -> NDArray[np.int64]:
@@ -422,7 +420,7 @@ class FormulaCandidates(Candidates):
             chosen = sorted(found)
             if chosen[0] < 0 or len(chosen) not in known:
                 continue
-            number = known[len(chosen)].get(_primitive([found[place] for place in chosen]))
+            number = known[len(chosen)].get(primitive([found[place] for place in chosen]))
             if number is not None:
                 start = self._starts[list(known).index(len(chosen))]
                 combination = sum(math.comb(place, k) for k, place in enumerate(chosen, start=1))
@@ -441,7 +439,7 @@ class FormulaCandidates(Candidates):
         for kind, (count, rows) in enumerate(self._amounts.items()):
             here = np.flatnonzero(kinds == kind)
             combination, number = np.divmod(ranks[here] - self._starts[kind], len(rows))
-            chosen = _combinations(combination, count, len(self._choices))
+            chosen = combinations(combination, count, len(self._choices))
             numbers[here, :count] = self._choices[chosen]
             amounts[here, :count] = rows[number]
         return numbers, amounts
@@ -509,105 +507,3 @@ def _checked_size(size: int) -> int:
     if size > _MAX_SIZE:
         raise ValueError(f"The space has {size:.3g} candidates, more than can be counted.")
     return size
-
-
-def _digits(ranks: NDArray[np.int64], sizes: Sequence[int]) -> list[NDArray[np.int64]]:
-    """Split ranks into digits of a number system with these bases, the first the slowest."""
-    digits = []
-    for size in reversed(sizes):
-        ranks, digit = np.divmod(ranks, max(size, 1))
-        digits.append(digit)
-    return digits[::-1]
-
-
-def _combinations(ranks: NDArray[np.int64], n_chosen: int, n: int) -> NDArray[np.intp]:
-    """Return the combinations of ``n_chosen`` out of ``range(n)`` at these ranks.
-
-    A combination c1 < c2 < … has the rank C(c1, 1) + C(c2, 2) + …, which makes
-    every rank a combination and needs no list of them.
-    """
-    chosen = np.empty((len(ranks), n_chosen), dtype=np.intp)
-    for k in range(n_chosen, 0, -1):
-        counts = np.array([math.comb(c, k) for c in range(n)], dtype=np.int64)
-        chosen[:, k - 1] = np.searchsorted(counts, ranks, side="right") - 1
-        ranks = ranks - counts[chosen[:, k - 1]]
-    return chosen
-
-
-def _ratios(allowed: list[int], count: int, max_atoms: int | None) -> NDArray[np.intp]:
-    """List the ways to give amounts to ``count`` elements, each ratio once."""
-    rows = np.stack(np.meshgrid(*[allowed] * count, indexing="ij"), axis=-1).reshape(-1, count)
-    if max_atoms is not None:
-        rows = rows[rows.sum(axis=1) <= max_atoms]
-    # Rows come in lexicographic order, so that the smallest of a ratio is the first.
-    _, first = np.unique(lowest_terms(rows), axis=0, return_index=True)
-    return rows[np.sort(first)]
-
-
-def _primitive(amounts: Sequence[float]) -> tuple[int, ...]:
-    """Return the smallest integers in the ratio of these amounts."""
-    exact = [Fraction(amount).limit_denominator(1000) for amount in amounts]
-    common = math.lcm(*(amount.denominator for amount in exact))
-    whole = [int(amount * common) for amount in exact]
-    divisor = math.gcd(*whole) or 1
-    return tuple(amount // divisor for amount in whole)
-
-
-def _oxidation_states(states: Any, elements: Sequence[str]) -> dict[int, list[Fraction]] | None:
-    """Read oxidation states by atomic number."""
-    if states is None:
-        return None
-    if isinstance(states, str) and states == "common":
-        from pymatgen.core import Element
-
-        states = {symbol: Element(symbol).common_oxidation_states for symbol in elements}
-    if not isinstance(states, Mapping):
-        raise ValueError(
-            f"oxidation_states={shown(states)} must be 'common' or lists by symbol: {{'O': [-2]}}."
-        )
-    read = {}
-    for symbol, values in states.items():
-        single = isinstance(values, str) or not isinstance(values, Iterable)
-        listed = (values,) if single else values
-        try:
-            # Mean states such as 8/3 may come as decimals.
-            read[atomic_number(symbol)] = [Fraction(v).limit_denominator(12) for v in listed]
-        except (TypeError, ValueError, OverflowError) as error:
-            raise ValueError(f"oxidation_states of {shown(symbol)}: {error}") from None
-        if any(abs(value) > 20 for value in read[atomic_number(symbol)]):
-            raise ValueError(f"oxidation_states of {shown(symbol)} lie between -20 and 20.")
-    return read
-
-
-def _charge_balanced(
-    numbers: NDArray[np.intp], amounts: NDArray[np.intp], states: dict[int, list[Fraction]]
-) -> NDArray[np.bool_]:
-    """Tell where one oxidation state for each element can make the charges vanish.
-
-    The charges that all elements but the last can reach are found once for each
-    way to begin; the last element then needs a look-up.
-    """
-    unit = math.lcm(*(state.denominator for listed in states.values() for state in listed))
-    whole = {z: [int(state * unit) for state in listed] for z, listed in states.items()}
-    whole[0] = [0]  # no element, no charge
-    largest = max(abs(state) for listed in whole.values() for state in listed)
-    zero = largest * int(amounts.sum(axis=1).max(initial=0))
-    species = numbers * 1024 + amounts
-    begun, beginning = np.unique(species[:, :-1], axis=0, return_inverse=True)
-    reached = np.zeros((len(begun), 2 * zero + 1), dtype=bool)
-    reached[:, zero] = True
-    for column in begun.T:
-        before, reached = reached, np.zeros_like(reached)
-        for kind in np.unique(column).tolist():
-            rows = np.flatnonzero(column == kind)
-            z, amount = divmod(kind, 1024)
-            for state in whole.get(z, ()):
-                reached[rows] |= np.roll(before[rows], state * amount, axis=1)
-    balanced = np.zeros(len(numbers), dtype=bool)
-    last = species[:, -1]
-    for kind in np.unique(last).tolist():
-        rows = np.flatnonzero(last == kind)
-        z, amount = divmod(kind, 1024)
-        for state in whole.get(z, ()):
-            balanced[rows] |= reached[beginning.reshape(-1)[rows], zero - state * amount]
-    return balanced

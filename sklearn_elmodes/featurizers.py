@@ -13,13 +13,12 @@ import pandas as pd
 from matminer.featurizers.base import BaseFeaturizer
 from sklearn.exceptions import NotFittedError
 
+from sklearn_elmodes import _inputs
+from sklearn_elmodes._features import Statistics
+from sklearn_elmodes._rows import Reading
 from sklearn_elmodes.autoencoder import ElementAutoencoder
-from sklearn_elmodes.formulas import RowError
-from sklearn_elmodes.transformer import (
-    DEFAULT_N_COMPONENTS,
-    ElementalModeTransformer,
-    ships_modes,
-)
+from sklearn_elmodes.exceptions import RowError
+from sklearn_elmodes.modes import DEFAULT_N_COMPONENTS, ElementModes
 
 __all__ = ["ElementalModes"]
 
@@ -50,8 +49,8 @@ class ElementalModes(BaseFeaturizer):
 
     Attributes
     ----------
-    transformer_ : ElementalModeTransformer
-        What ``fit`` made. For a named table and the default settings the modes ship
+    element_modes_ : ElementModes
+        Set by ``fit``. For a named table and the default settings the modes ship
         with the package, and ``fit`` is not needed.
 
     Examples
@@ -89,7 +88,9 @@ class ElementalModes(BaseFeaturizer):
         -------
         self
         """
-        self.transformer_ = _fitted(self.n_components, self.properties, self.autoencoder)
+        self.element_modes_ = ElementModes.from_properties(
+            self.properties, self.n_components, self.autoencoder
+        )
         return self
 
     def featurize(self, composition: Any) -> list[float]:
@@ -109,11 +110,11 @@ class ElementalModes(BaseFeaturizer):
         ValueError
             If it cannot be read, or an element has no modes.
         """
-        try:
-            return self._transformer.transform([composition])[0].tolist()
-        except RowError as error:
+        reading = self._read([composition])
+        if reading.rejected:
             # matminer makes the error again from its text alone, which a RowError does not allow.
-            raise ValueError(_for_matminer(error.args[1])) from None
+            raise ValueError(reading.rejected[0])
+        return self._compute(reading)[0].tolist()
 
     def featurize_many(
         self,
@@ -154,21 +155,17 @@ class ElementalModes(BaseFeaturizer):
             return []
         if isinstance(entries, (pd.Series, pd.DataFrame)):
             entries = entries.to_numpy()
+        reading = self._read(entries)
         if not ignore_errors:
             try:
-                return self._transformer.transform(entries).tolist()
+                reading.complete()
             except RowError as error:
-                raise ValueError(
-                    f"{_for_matminer(str(error))} To skip such rows, set ignore_errors=True."
-                ) from None
-        valid, rejected = self._transformer.check_rows(entries)
+                raise ValueError(f"{error} To skip such rows, set ignore_errors=True.") from None
         features = np.full((len(entries), len(self.feature_labels())), np.nan)
-        if len(valid):
-            features[valid] = self._transformer.transform([entries[row] for row in valid])
+        features[reading.rows] = self._compute(reading)
         rows = features.tolist()
         if return_errors:
-            reasons = rejected["reason"].map(_for_matminer).to_dict()
-            rows = [[*row, reasons.get(i, np.nan)] for i, row in enumerate(rows)]
+            rows = [[*row, reading.rejected.get(i, np.nan)] for i, row in enumerate(rows)]
         return rows
 
     def precheck(self, composition: Any) -> bool:
@@ -183,16 +180,16 @@ class ElementalModes(BaseFeaturizer):
         -------
         bool
         """
-        return len(self._transformer.check_rows([composition])[0]) == 1
+        return not self._read([composition]).rejected
 
     def feature_labels(self) -> list[str]:
-        """Return the names of the features, those of the transformer.
+        """Return the names of the features, those of :class:`ElementalModeTransformer`.
 
         Returns
         -------
         list of str
         """
-        return self._transformer.get_feature_names_out().tolist()
+        return Statistics().names(self._modes)
 
     def citations(self) -> list[str]:
         """Return what to cite, in BibTeX.
@@ -219,36 +216,26 @@ class ElementalModes(BaseFeaturizer):
         return ["The sklearn-elmodes developers"]
 
     @property
-    def _transformer(self) -> ElementalModeTransformer:
-        """What ``fit`` made, or what needs no fit."""
-        if hasattr(self, "transformer_"):
-            return self.transformer_
-        if ships_modes(self.n_components, self.properties, self.autoencoder):
+    def _modes(self) -> ElementModes:
+        """The modes that ``fit`` learned, or those that need no fit."""
+        if hasattr(self, "element_modes_"):
+            return self.element_modes_
+        if ElementModes.are_shipped(self.properties, self.n_components, self.autoencoder):
             return _shipped(self.properties)
         raise NotFittedError(
             "Only modes of the default settings ship; call fit() or fit_featurize_dataframe() "
             "to learn others."
         )
 
+    def _read(self, entries: Any) -> Reading[Any]:
+        reading = _inputs.read(entries)
+        missing = Statistics().without_modes(reading.matter, self._modes)
+        return reading.without({row: f"{reason}." for row, reason in missing.items()})
 
-def _for_matminer(reason: str) -> str:
-    """Leave out the advice to set a parameter that only the transformer has."""
-    return reason.replace(', or handle_unknown="nan"', "")
-
-
-def _fitted(n_components: int, properties: Any, autoencoder: Any) -> ElementalModeTransformer:
-    transformer = ElementalModeTransformer(
-        n_components,
-        properties=properties,
-        autoencoder=autoencoder,
-        dtype="float64",
-        handle_unknown="nan",
-    )
-    # Nothing is learnt from the formula, whose element need not be in the table.
-    transformer.set_output(transform="default").fit(["H"])
-    return transformer.set_params(handle_unknown="error")
+    def _compute(self, reading: Reading[Any]) -> Any:
+        return Statistics().compute(reading.matter, self._modes, "float64")
 
 
 @cache
-def _shipped(properties: str) -> ElementalModeTransformer:
-    return _fitted(DEFAULT_N_COMPONENTS, properties, None)
+def _shipped(properties: str) -> ElementModes:
+    return ElementModes.from_properties(properties)

@@ -17,8 +17,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, check_consistent_length, column_or_1d
 from tqdm import tqdm
 
+from sklearn_elmodes._inputs import contained_elements
 from sklearn_elmodes.elements import SYMBOLS, atomic_number, table_position
-from sklearn_elmodes.occupations import contained_elements
 
 Fold = tuple[str, NDArray[np.intp], NDArray[np.intp]]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Integral, Number, Real
 from types import NoneType
 from typing import Any
@@ -12,18 +13,59 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_elmodes._rows import Reading, Reasons
 from sklearn_elmodes._validation import shown
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, atomic_number
-from sklearn_elmodes.formulas import RowErrors, parse_composition, parse_formulas, refuse
+from sklearn_elmodes.formulas import parse_composition
 
 
-def count_columns(X: Any) -> int:
-    """Return the number of columns of compositions or species; 1 for a plain sequence."""
-    shape = getattr(X, "shape", None)
-    if shape is not None:
-        return 1 if len(shape) < 2 else int(shape[1])
-    first = next(iter(X), None) if isinstance(X, (list, tuple)) else None
-    return len(first) if isinstance(first, (list, tuple, np.ndarray)) else 1
+@dataclass(frozen=True, eq=False)
+class Occupations:
+    """Species on the sites of many crystals of one structure.
+
+    Attributes
+    ----------
+    sites : ndarray of shape (n_samples, n_sites)
+        Index into ``species`` of what each site holds.
+    species : sequence of dict of {str: float}
+        Amounts by element symbol: one element, or a mixture.
+    """
+
+    sites: NDArray[np.intp]
+    species: Sequence[dict[str, float]]
+
+    @classmethod
+    def of_elements(cls, atomic_numbers: NDArray[np.intp]) -> Occupations:
+        """Put one element on each site, shape (n_samples, n_sites)."""
+        return cls(atomic_numbers, _PURE)
+
+    def __len__(self) -> int:
+        return len(self.sites)
+
+    def take(self, rows: NDArray[np.intp]) -> Occupations:
+        """Return some of the crystals, in the order of ``rows``."""
+        return Occupations(self.sites[rows], self.species)
+
+    @property
+    def present(self) -> NDArray[np.intp]:
+        """Indices of the species that occur, ascending."""
+        present = np.zeros(len(self.species), dtype=bool)
+        present[self.sites.ravel()] = True
+        return np.flatnonzero(present)
+
+    def elements(self) -> NDArray[np.bool_]:
+        """Mark the elements of each crystal, shape (n_samples, 118); column Z - 1 for Z."""
+        contains = np.zeros((len(self.species), len(SYMBOLS)), dtype=bool)
+        for index in self.present.tolist():
+            contains[index, [ATOMIC_NUMBERS[symbol] - 1 for symbol in self.species[index]]] = True
+        return np.asarray(contains[self.sites].any(axis=1))
+
+    def describe(self, row: int) -> str:
+        """Write a crystal for a message: ``Na Al K F``."""
+        return " ".join(_written(self.species[index]) for index in self.sites[row].tolist())
+
+
+_PURE: tuple[dict[str, float], ...] = ({}, *({symbol: 1.0} for symbol in SYMBOLS))
 
 
 def parse_species(species: Any) -> dict[str, float]:
@@ -105,11 +147,16 @@ def _shares(species: Any) -> dict[str, float]:
 
 
 def _mixture(first: dict[str, float], last: dict[str, float], share: float) -> str:
-    """Write what lies a share of the way between two species, given as shares."""
+    """Write the species a share of the way between two, which are given as shares."""
     amounts: defaultdict[str, float] = defaultdict(float)
     for species, weight in ((first, 1 - share), (last, share)):
         for symbol, amount in species.items():
             amounts[symbol] += weight * amount
+    return _written(amounts)
+
+
+def _written(amounts: Mapping[str, float]) -> str:
+    """Write a species as ``parse_species`` reads it."""
     written = {symbol: f"{amount:.12f}" for symbol, amount in amounts.items()}
     present = {symbol: text for symbol, text in written.items() if float(text)}
     if len(present) == 1:
@@ -117,131 +164,83 @@ def _mixture(first: dict[str, float], last: dict[str, float], share: float) -> s
     return "".join(symbol + text.rstrip("0") for symbol, text in present.items())
 
 
-def factorize_sites(X: Any, errors: RowErrors | None = None) -> tuple[NDArray[np.intp], list[Any]]:
-    """Give numbers to the distinct entries of a matrix of species.
+def _read_occupations(X: Any, names: Sequence[Any] | None = None) -> Reading[Occupations]:
+    """Read a matrix of species as far as possible; names are those of its sites."""
+    return _as_matrix(X).then(_factorize).then(lambda factorized: _read_species(*factorized, names))
 
-    Parameters
-    ----------
-    X : array-like of shape (n_samples, n_sites)
-    errors : RowErrors, default=None
-        Takes rows of another length than the first and entries that are no
-        species, in place of an exception; the result lacks them.
 
-    Returns
-    -------
-    sites : ndarray of shape (n_samples, n_sites)
-        Index of each entry in ``species``.
-    species : list
-        The distinct entries.
-    """
-    import pandas as pd
-
+def _as_matrix(X: Any) -> Reading[NDArray[Any]]:
+    """Make an array of shape (n_samples, n_sites); the first row of a list sets the width."""
     if hasattr(X, "to_numpy"):
         X = X.to_numpy()
-    elif not isinstance(X, np.ndarray):
-        X = rows_of_equal_length(X, errors)
-    if X.ndim != 2:
-        raise ValueError(f"Expected an array of shape (n_samples, n_sites), got {X.shape}.")
+    if isinstance(X, np.ndarray):
+        if X.ndim != 2:
+            raise ValueError(f"Expected an array of shape (n_samples, n_sites), got {X.shape}.")
+        return Reading.of(X, len(X), {})
+    rows = [list(row) if isinstance(row, (list, tuple, np.ndarray)) else [row] for row in X]
+    expected = len(rows[0]) if rows else 0
+    rejected = {
+        number: f"it has {len(row)} sites where row 0 has {expected}."
+        for number, row in enumerate(rows)
+        if len(row) != expected
+    }
+    kept = [row for number, row in enumerate(rows) if number not in rejected]
+    matrix = np.empty((len(kept), expected), dtype=object)
+    for number, row in enumerate(kept):
+        matrix[number] = row
+    return Reading.of(matrix, len(rows), rejected)
+
+
+Factorized = tuple[NDArray[np.intp], list[Any]]
+
+
+def _factorize(X: NDArray[Any]) -> tuple[Factorized, Reasons]:
+    """Find the distinct entries of a matrix, and their indices, shape (n_samples, n_sites)."""
+    import pandas as pd
+
     flat = np.ascontiguousarray(X).reshape(-1)
     if flat.dtype.kind in "iu" and flat.size and flat.min() >= 0 and flat.max() < 1024:
-        return X.astype(np.intp, copy=False), list(range(int(flat.max()) + 1))
+        return (X.astype(np.intp, copy=False), list(range(int(flat.max()) + 1))), {}
     if flat.dtype.kind == "U" and flat.dtype.itemsize == 8:  # symbols of two characters
         codes, distinct = pd.factorize(flat.view(np.uint64))
-        return codes.reshape(X.shape), distinct.view(flat.dtype).tolist()
+        return (codes.reshape(X.shape), distinct.view(flat.dtype).tolist()), {}
     numbers: defaultdict[Any, int] = defaultdict(itertools.count().__next__)
-    entries = flat.tolist()
     try:
-        codes = np.fromiter(map(numbers.__getitem__, entries), dtype=np.intp, count=flat.size)
-    except TypeError:  # a list or a mapping, which is no species
-        found = {
+        codes = np.fromiter(map(numbers.__getitem__, flat.tolist()), np.intp, count=flat.size)
+    except TypeError:  # a list or a mapping cannot be hashed
+        rejected = {
             row: f"{shown(entry)} is neither a symbol, nor an atomic number, nor a mixture "
             'such as "Na0.5K0.5".'
             for row, species in enumerate(X.tolist())
             for entry in species
             if not isinstance(entry, (str, Number, NoneType))
         }
-        refuse(found, errors)
-        return factorize_sites(np.delete(X, list(found), axis=0), errors)
-    return codes.reshape(X.shape), list(numbers)
+        return _factorize(np.delete(X, list(rejected), axis=0))[0], rejected
+    return (codes.reshape(X.shape), list(numbers)), {}
 
 
-def rows_of_equal_length(X: Any, errors: RowErrors | None = None) -> NDArray[np.object_]:
-    """Make a matrix of rows of species; the first row tells how long they are."""
-    rows = [list(row) if isinstance(row, (list, tuple, np.ndarray)) else [row] for row in X]
-    expected = len(rows[0]) if rows else 0
-    found = {
-        number: f"it has {len(row)} sites where row 0 has {expected}."
-        for number, row in enumerate(rows)
-        if len(row) != expected
-    }
-    refuse(found, errors)
-    kept = [row for number, row in enumerate(rows) if number not in found]
-    matrix = np.empty((len(kept), expected), dtype=object)
-    for number, row in enumerate(kept):
-        matrix[number] = row
-    return matrix
-
-
-def read_species(
-    sites: NDArray[np.intp],
-    species: Sequence[Any],
-    read: Callable[[Any], Any],
-    names: Sequence[Any],
-    errors: RowErrors | None = None,
-) -> dict[int, Any]:
-    """Apply ``read`` to every species that occurs.
-
-    Parameters
-    ----------
-    sites, species
-        As :func:`factorize_sites` returns them.
-    read : callable
-        Raises ``ValueError`` if it cannot read a species.
-    names : sequence of length n_sites
-        Of the sites, for the message.
-    errors : RowErrors, default=None
-        Takes the rows at fault, in place of an exception.
-
-    Returns
-    -------
-    dict
-        What was read, by index in ``species``.
-    """
-    used = np.zeros(len(species), dtype=bool)
-    used[sites.ravel()] = True
-    results: dict[int, Any] = {}
-    reasons: dict[int, str] = {}
-    for index in np.flatnonzero(used).tolist():
+def _read_species(
+    sites: NDArray[np.intp], entries: list[Any], names: Sequence[Any] | None
+) -> tuple[Occupations, Reasons]:
+    """Read each distinct entry once."""
+    read = Occupations(sites, [{} for _ in entries])
+    wrong: dict[int, str] = {}
+    for index in read.present.tolist():
         try:
-            results[index] = read(species[index])
+            read.species[index].update(parse_species(entries[index]))
         except ValueError as error:
-            reasons[index] = str(error)
-    if reasons:
-        found: dict[int, str] = {}
-        for row, column in np.argwhere(np.isin(sites, list(reasons))).tolist():
-            found.setdefault(row, f"site {names[column]}: {reasons[int(sites[row, column])]}")
-            if errors is None:
-                break
-        refuse(found, errors)
-    return results
+            wrong[index] = str(error)
+    return read, reasons_by_site(read, wrong, names)
 
 
-def contained_elements(X: Any) -> NDArray[np.bool_]:
-    """Tell which elements each row contains, be it a composition or a row of species.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, 118)
-        Column Z - 1 is True where the element of atomic number Z occurs.
-    """
-    if count_columns(X) == 1:
-        compositions = parse_formulas(X)
-        contains = np.zeros((len(compositions), len(SYMBOLS)), dtype=bool)
-        contains[compositions.rows, compositions.atomic_numbers - 1] = True
-        return contains
-    sites, species = factorize_sites(X)
-    contains = np.zeros((len(species), len(SYMBOLS)), dtype=bool)
-    names = range(1, sites.shape[1] + 1)
-    for index, amounts in read_species(sites, species, parse_species, names).items():
-        contains[index, [ATOMIC_NUMBERS[symbol] - 1 for symbol in amounts]] = True
-    return np.asarray(contains[sites].any(axis=1))
+def reasons_by_site(
+    occupations: Occupations, wrong: Mapping[int, str], names: Sequence[Any] | None = None
+) -> Reasons:
+    """Give the reasons against species, by index, to the rows that hold them."""
+    reasons: Reasons = {}
+    if wrong:
+        sites = occupations.sites
+        names = range(1, sites.shape[1] + 1) if names is None else names
+        for row, site in np.argwhere(np.isin(sites, list(wrong))).tolist():
+            reasons.setdefault(row, f"site {names[site]}: {wrong[int(sites[row, site])]}")
+    return reasons

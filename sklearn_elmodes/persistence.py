@@ -63,7 +63,7 @@ def save_model(pipeline: Pipeline, path: str | os.PathLike[str], *, card: str = 
     --------
     >>> import pathlib, tempfile
     >>> from sklearn_elmodes import load_model, make_formation_energy_pipeline, save_model
-    >>> pipeline = make_formation_energy_pipeline("AB", max_iter=2, random_state=0)
+    >>> pipeline = make_formation_energy_pipeline("rock-salt", max_iter=2, random_state=0)
     >>> _ = pipeline.fit(["NaCl", "KBr", "LiF"], [-2.1, -2.0, -3.2])
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_model(pipeline, pathlib.Path(folder) / "salts.safetensors")
@@ -366,7 +366,6 @@ def _read_transformer(step: State, arrays: Arrays) -> ElementalModeTransformer:
         parameters["autoencoder"] = ElementAutoencoder(**settings)
     transformer = ElementalModeTransformer(**parameters)
     transformer._validate_params()
-    transformer.autoencoder_ = None
     transformer._set_mode_table(elements, arrays["modes"])
     return transformer
 

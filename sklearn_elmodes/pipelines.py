@@ -44,7 +44,7 @@ def make_formation_energy_pipeline(
     Parameters
     ----------
     prototype : str or Prototype, default=None
-        Structure that all crystals share, such as ``"ABC2D6"``. None takes
+        Structure that all crystals share, such as ``"elpasolite"``. None takes
         formulas of any kind.
     architecture : {"sites", "set"} or None, default=None
         Without a prototype: "set" is a network for the elements of a formula, which
@@ -76,7 +76,7 @@ def make_formation_energy_pipeline(
     Examples
     --------
     >>> from sklearn_elmodes import make_formation_energy_pipeline
-    >>> pipeline = make_formation_energy_pipeline("ABC2D6", n_estimators=2, random_state=0)
+    >>> pipeline = make_formation_energy_pipeline("elpasolite", n_estimators=2, random_state=0)
     >>> [name for name, step in pipeline.steps]
     ['elementalmodetransformer', 'formationenergyregressor']
     >>> pipeline["formationenergyregressor"].n_sites

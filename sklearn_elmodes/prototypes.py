@@ -5,25 +5,24 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_elmodes._inputs import read
+from sklearn_elmodes._rows import Reasons, raise_first
+from sklearn_elmodes._symmetry import (
+    canonical_order,
+    equivalent_sets,
+    permutation_group,
+)
 from sklearn_elmodes._validation import shown
 from sklearn_elmodes.candidates import SiteCandidates
-from sklearn_elmodes.elements import ATOMIC_NUMBERS, atomic_number
-from sklearn_elmodes.formulas import (
-    Compositions,
-    RowErrors,
-    as_column,
-    format_composition,
-    parse_formulas,
-    readable_rows,
-    refuse,
-)
-from sklearn_elmodes.occupations import count_columns, factorize_sites, read_species
+from sklearn_elmodes.compositions import Compositions, format_composition
+from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS
+from sklearn_elmodes.occupations import reasons_by_site
 
 # Formula and equivalent sites of structures that are known by name. In rock salt
 # a shift by half a cell exchanges A and B; in elpasolite too, since all C and D
@@ -39,98 +38,97 @@ _TOLERANCE = 1e-6  # relative, for amounts such as 0.3333333
 
 
 class Prototype:
-    """A structure type: its sites, how often each occurs, and which are alike.
+    """A structure type: its sites, how often each occurs, and which can be exchanged.
 
     Parameters
     ----------
     formula : str
-        A capital letter for each site, with the number of its atoms in the
-        formula unit: ``"ABC2D6"``. Or one of the names ``"elpasolite"``
-        (ABC2D6), ``"perovskite"`` (ABX3) and ``"rock-salt"`` (AB).
+        One of the names ``"elpasolite"`` (ABC2D6), ``"perovskite"`` (ABX3) and
+        ``"rock-salt"`` (AB). Or a capital letter for each site, with the number of
+        its atoms in the formula unit: ``"ABC2D6"``. A formula alone says nothing of
+        the symmetry of a structure.
     equivalent_sites : sequence of sequences of str, default=None
-        Sets of sites that a symmetry of the structure exchanges, such as
+        Sets of sites that symmetries of the structure exchange freely, such as
         ``[("A", "B")]``: swapping their elements leaves the crystal as it is.
-        None takes those of elpasolite and rock salt where the formula is
-        theirs, and none otherwise; pass ``()`` to have none.
+        None takes those of a name, and none for a formula; pass ``()`` to have none.
+    permutations : sequence of sequences of str, default=None
+        Symmetries that exchange sites together, in place of ``equivalent_sites``. Each
+        lists, in the order of ``sites``, the site whose element moves there:
+        ``["BADC"]`` exchanges A with B and at the same time C with D. They must form a
+        group; the identity may be left out.
 
     Attributes
     ----------
+    name : str or None
+        The name of the structure, if it was given by name.
+    formula : str
     sites : tuple of str
     multiplicities : tuple of int
     equivalent_sites : tuple of tuples of str
+        Sets of sites that are exchanged freely; empty if some exchanges go together.
+    permutations : tuple of tuples of int
+        All symmetries as indices into ``sites``, the identity first.
 
     Raises
     ------
     ValueError
-        If the formula is no prototype, or equivalent sites are unknown, listed
-        twice or of different multiplicity.
+        If the formula cannot be read; if equivalent sites are unknown, listed twice or
+        of different multiplicity; or if permutations do not form a group.
+
+    Notes
+    -----
+    Two prototypes are equal if their name, sites, multiplicities and symmetries are:
+    ``Prototype("ABX3")`` may be any structure of that formula, and
+    ``Prototype("perovskite")`` is one of them.
 
     Examples
     --------
     >>> from sklearn_elmodes import Prototype
-    >>> elpasolite = Prototype("ABC2D6")
+    >>> elpasolite = Prototype("elpasolite")
     >>> elpasolite.sites, elpasolite.multiplicities, elpasolite.equivalent_sites
     (('A', 'B', 'C', 'D'), (1, 1, 2, 6), (('A', 'B'),))
     >>> elpasolite.assign({"K": 2, "Na": 1, "Al": 1, "F": 6})
     ('Na', 'Al', 'K', 'F')
+    >>> Prototype("ABC2D2", permutations=["BADC"]).permutations
+    ((0, 1, 2, 3), (1, 0, 3, 2))
     """
 
     def __init__(
-        self, formula: str, equivalent_sites: Sequence[Sequence[str]] | None = None
+        self,
+        formula: str,
+        equivalent_sites: Sequence[Sequence[str]] | None = None,
+        *,
+        permutations: Sequence[Sequence[str]] | None = None,
     ) -> None:
         if not isinstance(formula, str):
-            raise ValueError(f"A prototype is a string such as 'ABC2D6', got {shown(formula)}.")
-        text = _KNOWN[formula][0] if formula in _KNOWN else formula
-        found = _SITE.findall(text)
-        sites = tuple(letter for letter, _ in found)
-        if not found or "".join(map("".join, found)) != text or len(set(sites)) != len(sites):
-            raise ValueError(
-                f"Cannot read the prototype {shown(formula)}: write each site once, as a capital "
-                "letter with its multiplicity, such as 'ABC2D6', or use a name: "
-                f"{', '.join(_KNOWN)}."
-            )
-        multiplicities = tuple(int(digits[:9] or 1) for _, digits in found)
-        if len(sites) > _MAX_SITES:
-            raise ValueError(f"The prototype {shown(formula)} has more than {_MAX_SITES} sites.")
-        if min(multiplicities) < 1 or any(len(digits) > 3 for _, digits in found):
-            raise ValueError(
-                f"Cannot read the prototype {shown(formula)}: multiplicities lie between 1 and 999."
-            )
-        if equivalent_sites is None:
-            equivalent_sites = dict(_KNOWN.values()).get(text, ())
-        self.formula = text
-        self.sites = sites
-        self.multiplicities = multiplicities
-        message = (
-            f"equivalent_sites={shown(equivalent_sites)} must be a sequence of sets of two "
-            'sites or more: [("A", "B")].'
-        )
-        try:
-            groups = list(equivalent_sites)
-            self.equivalent_sites = tuple(tuple(group) for group in groups)
-        except TypeError:
-            raise ValueError(message) from None
-        if (
-            isinstance(equivalent_sites, str)
-            or any(isinstance(group, str) for group in groups)
-            or not all(
-                len(group) > 1 and all(isinstance(site, str) for site in group)
-                for group in self.equivalent_sites
+            raise ValueError(f"A prototype is a string such as 'elpasolite', got {shown(formula)}.")
+        self.formula, known = _KNOWN.get(formula, (formula, ()))
+        self.sites, self.multiplicities = _read_sites(formula, self.formula)
+        self.name = formula if formula in _KNOWN else None
+        if permutations is not None:
+            if equivalent_sites is not None:
+                raise ValueError("Give either equivalent_sites or permutations, not both.")
+            orders = _read_orders(self.sites, self.formula, permutations)
+            self.permutations = permutation_group(len(self.sites), permutations=orders)
+            sets = equivalent_sets(self.permutations) or ()
+            self.equivalent_sites = tuple(tuple(self.sites[i] for i in sites) for sites in sets)
+        else:
+            listed = known if equivalent_sites is None else equivalent_sites
+            self.equivalent_sites = _read_site_sets(self.sites, self.formula, listed)
+            self.permutations = permutation_group(len(self.sites), self.equivalent_site_indices)
+        for order in self.permutations:
+            for site, source in enumerate(order):
+                if self.multiplicities[site] != self.multiplicities[source]:
+                    raise ValueError(
+                        f"Sites {self.sites[min(site, source)]}, {self.sites[max(site, source)]} "
+                        f"of {self.formula!r} cannot be equivalent: their multiplicities differ."
+                    )
+        if self.name and set(self.permutations) != set(
+            permutation_group(
+                len(self.sites), [tuple(map(self.sites.index, sites)) for sites in known]
             )
         ):
-            raise ValueError(message)
-        listed = [site for sites in self.equivalent_sites for site in sites]
-        if len(set(listed)) != len(listed) or not set(listed) <= set(sites):
-            raise ValueError(
-                f"equivalent_sites={shown(equivalent_sites)} must name sites of {text!r}, "
-                "each once."
-            )
-        for group in self.equivalent_sites:
-            if len({multiplicities[sites.index(site)] for site in group}) > 1:
-                raise ValueError(
-                    f"Sites {', '.join(group)} of {text!r} cannot be equivalent: "
-                    "their multiplicities differ."
-                )
+            self.name = None  # the structure of that name has other symmetries
 
     @classmethod
     def of(cls, prototype: str | Prototype) -> Prototype:
@@ -144,11 +142,26 @@ class Prototype:
 
     @property
     def equivalent_site_indices(self) -> tuple[tuple[int, ...], ...]:
-        """Equivalent sites as column indices, each group in increasing order."""
-        return tuple(tuple(sorted(map(self.sites.index, group))) for group in self.equivalent_sites)
+        """Equivalent sites as column indices, each set in increasing order."""
+        return tuple(tuple(sorted(map(self.sites.index, sites))) for sites in self.equivalent_sites)
+
+    @property
+    def _is_coupled(self) -> bool:
+        """Whether some sites are exchanged only together with others."""
+        return equivalent_sets(self.permutations) is None
 
     def __repr__(self) -> str:
-        return f"Prototype({self.formula!r}, equivalent_sites={self.equivalent_sites!r})"
+        if self.name:
+            return f"Prototype({self.name!r})"
+        if self._is_coupled:
+            orders = ["".join(self.sites[i] for i in order) for order in self.permutations]
+            return f"Prototype({self.formula!r}, permutations={orders!r})"
+        if self.equivalent_sites:
+            return f"Prototype({self.formula!r}, equivalent_sites={self.equivalent_sites!r})"
+        return f"Prototype({self.formula!r})"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.formula})" if self.name else self.formula
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Prototype):
@@ -158,8 +171,8 @@ class Prototype:
     def __hash__(self) -> int:
         return hash(self._key())
 
-    def _key(self) -> tuple[str, frozenset[tuple[int, ...]]]:
-        return self.formula, frozenset(g for g in self.equivalent_site_indices if len(g) > 1)
+    def _key(self) -> tuple[str | None, str, frozenset[tuple[int, ...]]]:
+        return self.name, self.formula, frozenset(self.permutations)
 
     def assign(self, composition: Mapping[str, float]) -> tuple[str, ...]:
         """Find the element of each site from the amounts in a formula.
@@ -199,7 +212,7 @@ class Prototype:
         formula = format_composition(composition)
         if any(abs(amounts[s] - whole[s]) > _TOLERANCE * max(whole[s], 1) for s in whole):
             raise ValueError(f"{formula} does not fit the prototype {self.formula}.")
-        found = list(itertools.islice(self._assignments(whole), 2))
+        found = self._distinct_assignments(whole)
         if not found:
             raise ValueError(f"{formula} does not fit the prototype {self.formula}.")
         if len(found) > 1:
@@ -210,7 +223,7 @@ class Prototype:
             raise ValueError(
                 f"{formula} fits the prototype {self.formula} in several ways "
                 f"({first} or {second}): pass the element of each site instead, "
-                f"in the order {', '.join(self.sites)}, or declare equivalent_sites."
+                f"in the order {', '.join(self.sites)}, or {self._advice()}."
             )
         return found[0]
 
@@ -258,10 +271,10 @@ class Prototype:
         Examples
         --------
         >>> from sklearn_elmodes import Prototype
-        >>> space = Prototype("ABC2D6").candidates(["Na", "K", "Al", "F", "Cl"])
+        >>> space = Prototype("elpasolite").candidates(["Na", "K", "Al", "F", "Cl"])
         >>> len(space), space[0]
         (60, ('F', 'Na', 'Al', 'Cl'))
-        >>> halides = Prototype("ABC2D6").candidates(
+        >>> halides = Prototype("elpasolite").candidates(
         ...     {"A": ["Na"], "B": ["Al", "Ga"], "C": ["K", "Rb"], "D": ["F", "Cl"]},
         ...     exclude=["K2NaAlF6"], constraints=lambda sites: sites["C"] != "Rb")
         >>> list(halides)
@@ -270,7 +283,7 @@ class Prototype:
         return SiteCandidates(
             self.sites,
             self.multiplicities,
-            self.equivalent_site_indices if distinct else (),
+            self.permutations if distinct else self.permutations[:1],
             elements,
             exclude=None if exclude is None else self._read_crystals(exclude),
             oxidation_states=oxidation_states,
@@ -278,24 +291,39 @@ class Prototype:
         )
 
     def _read_crystals(self, X: Any) -> NDArray[np.intp]:
-        """Read formulas or elements per site as atomic numbers, shape (n_samples, n_sites)."""
-        if count_columns(X) == 1 and self.n_sites > 1:
-            return self.assign_all(parse_formulas(X))
-        if self.n_sites == 1:
-            X = [[species] for species in as_column(X)]
-        sites, species = factorize_sites(X)
-        if sites.shape[1] != self.n_sites:
-            raise ValueError(
-                f"The crystals have {sites.shape[1]} columns; {self.formula} has the "
-                f"{self.n_sites} sites {', '.join(self.sites)}."
-            )
-        numbers = np.zeros(len(species), dtype=np.intp)
-        for index, z in read_species(sites, species, atomic_number, self.sites).items():
-            numbers[index] = z
-        return numbers[sites]
+        """Read crystals as atomic numbers, shape (n_samples, n_sites)."""
+        occupations = read(X, self).complete()
+        numbers = np.zeros(len(occupations.species), dtype=np.intp)
+        wrong = {}
+        for index in occupations.present.tolist():
+            symbol, *others = occupations.species[index]
+            numbers[index] = ATOMIC_NUMBERS[symbol]
+            if others:
+                wrong[index] = f"{shown(occupations.species[index])} is a mixture"
+        raise_first(reasons_by_site(occupations, wrong, self.sites))
+        return numbers[occupations.sites]
+
+    def _advice(self) -> str:
+        """Say how to make an assignment unique."""
+        names = [name for name, (formula, _) in _KNOWN.items() if formula == self.formula]
+        symmetric = [name for name in names if _KNOWN[name][1]]
+        if self.name is None and symmetric:
+            return f"name the structure if it is {symmetric[0]!r}, or declare equivalent_sites"
+        return "declare equivalent_sites"
+
+    def _distinct_assignments(self, left: dict[str, int]) -> list[tuple[str, ...]]:
+        """Find up to two assignments that no symmetry makes the same."""
+        distinct: dict[tuple[str, ...], None] = {}
+        for assignment in self._assignments(left):
+            numbers = np.array([[ATOMIC_NUMBERS[symbol] for symbol in assignment]])
+            canonical = canonical_order(numbers, self.permutations)[0]
+            distinct[tuple(SYMBOLS[z - 1] for z in canonical.tolist())] = None
+            if len(distinct) == 2:
+                break
+        return list(distinct)
 
     def _assignments(self, left: dict[str, int]) -> Iterator[tuple[str, ...]]:
-        """Yield the assignments that differ by more than equivalent sites."""
+        """Yield the assignments that differ by more than an exchange of equivalent sites."""
         symbols = sorted(left, key=ATOMIC_NUMBERS.__getitem__)
         before = {  # the preceding equivalent site, which must hold no heavier element
             b: a for group in self.equivalent_site_indices for a, b in itertools.pairwise(group)
@@ -328,17 +356,12 @@ class Prototype:
 
         return place(0)
 
-    def assign_all(
-        self, compositions: Compositions, errors: RowErrors | None = None
-    ) -> NDArray[np.intp]:
+    def assign_all(self, compositions: Compositions) -> NDArray[np.intp]:
         """Assign many formulas at once.
 
         Parameters
         ----------
         compositions : Compositions of length n_samples
-        errors : RowErrors, default=None
-            Takes the rows that do not fit, in place of an exception; the result
-            lacks them.
 
         Returns
         -------
@@ -347,9 +370,15 @@ class Prototype:
 
         Raises
         ------
-        ValueError
+        RowError
             As :meth:`assign`, with the row.
         """
+        assigned, rejected = self._assign_rows(compositions)
+        raise_first(rejected)
+        return assigned
+
+    def _assign_rows(self, compositions: Compositions) -> tuple[NDArray[np.intp], Reasons]:
+        """Assign the formulas that fit, and give reasons against the others."""
         n_samples, n_sites = len(compositions), self.n_sites
         assigned = np.zeros((n_samples, n_sites), dtype=np.intp)
         done = np.zeros(n_samples, dtype=bool)
@@ -370,14 +399,13 @@ class Prototype:
             )
             assigned[simple[:, None], sites] = np.take_along_axis(numbers, order, axis=1)
             done[simple] = fits
-        found: dict[int, str] = {}
-        rest = np.flatnonzero(~done).tolist()
-        for row, elements in readable_rows(
-            rest, lambda row: self.assign(compositions[row]), found, errors
-        ):
-            assigned[row] = [ATOMIC_NUMBERS[symbol] for symbol in elements]
-        refuse(found, errors)
-        return np.delete(assigned, list(found), axis=0) if found else assigned
+        rejected: Reasons = {}
+        for row in np.flatnonzero(~done).tolist():
+            try:
+                assigned[row] = [ATOMIC_NUMBERS[s] for s in self.assign(compositions[row])]
+            except ValueError as error:
+                rejected[row] = str(error)
+        return np.delete(assigned, list(rejected), axis=0) if rejected else assigned, rejected
 
     @property
     def _sorts(self) -> bool:
@@ -389,6 +417,65 @@ class Prototype:
         return all(len(sites) == 1 or sites in groups for sites in alike.values())
 
 
-def site_names(prototype: Prototype, names: Iterable[Any]) -> list[str]:
-    """Name a column for each site and each of ``names``, such as ``A_mode1``."""
-    return [f"{site}_{name}" for site in prototype.sites for name in names]
+def _read_sites(given: str, formula: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Read the sites of a formula and their multiplicities."""
+    found = _SITE.findall(formula)
+    sites = tuple(letter for letter, _ in found)
+    if not found or "".join(map("".join, found)) != formula or len(set(sites)) != len(sites):
+        raise ValueError(
+            f"Cannot read the prototype {shown(given)}: write each site once, as a capital "
+            "letter with its multiplicity, such as 'ABC2D6', or use a name: "
+            f"{', '.join(_KNOWN)}."
+        )
+    multiplicities = tuple(int(digits[:9] or 1) for _, digits in found)
+    if len(sites) > _MAX_SITES:
+        raise ValueError(f"The prototype {shown(given)} has more than {_MAX_SITES} sites.")
+    if min(multiplicities) < 1 or any(len(digits) > 3 for _, digits in found):
+        raise ValueError(
+            f"Cannot read the prototype {shown(given)}: multiplicities lie between 1 and 999."
+        )
+    return sites, multiplicities
+
+
+def _read_site_sets(
+    sites: tuple[str, ...], formula: str, equivalent_sites: Any
+) -> tuple[tuple[str, ...], ...]:
+    """Check sets of equivalent sites."""
+    message = (
+        f"equivalent_sites={shown(equivalent_sites)} must be a sequence of sets of two "
+        'sites or more: [("A", "B")].'
+    )
+    try:
+        given = list(equivalent_sites)
+        sets = tuple(tuple(group) for group in given)
+    except TypeError:
+        raise ValueError(message) from None
+    if (
+        isinstance(equivalent_sites, str)
+        or any(isinstance(group, str) for group in given)
+        or not all(
+            len(group) > 1 and all(isinstance(site, str) for site in group) for group in sets
+        )
+    ):
+        raise ValueError(message)
+    listed = [site for group in sets for site in group]
+    if len(set(listed)) != len(listed) or not set(listed) <= set(sites):
+        raise ValueError(
+            f"equivalent_sites={shown(equivalent_sites)} must name sites of {formula!r}, each once."
+        )
+    return sets
+
+
+def _read_orders(sites: tuple[str, ...], formula: str, permutations: Any) -> list[tuple[int, ...]]:
+    """Read orders of the sites, given by their letters, as indices."""
+    message = (
+        f"permutations={shown(permutations)} must be orders of the sites of {formula!r}: "
+        f"[{''.join(reversed(sites))!r}]."
+    )
+    try:
+        orders = [] if isinstance(permutations, str) else [tuple(order) for order in permutations]
+    except TypeError:
+        raise ValueError(message) from None
+    if not orders or any(sorted(map(str, order)) != sorted(sites) for order in orders):
+        raise ValueError(message)
+    return [tuple(map(sites.index, order)) for order in orders]

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from sklearn_elmodes import __version__
 from sklearn_elmodes._files import write_atomically
+from sklearn_elmodes._inputs import contained_elements
 from sklearn_elmodes._validation import shown
 from sklearn_elmodes.elements import SYMBOLS, block_of, property_table, table_position
-from sklearn_elmodes.formulas import RowError
+from sklearn_elmodes.exceptions import RowError
 from sklearn_elmodes.model_selection import LeaveOneElementOut
-from sklearn_elmodes.occupations import contained_elements
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,7 +98,7 @@ def write_report(
     >>> from sklearn_elmodes import make_formation_energy_pipeline
     >>> from sklearn_elmodes.report import write_report
     >>> X, y = ["NaCl", "KBr", "LiF"], [-2.1, -2.0, -3.2]
-    >>> model = make_formation_energy_pipeline("AB", max_iter=2, random_state=0).fit(X, y)
+    >>> model = make_formation_energy_pipeline("rock-salt", max_iter=2, random_state=0).fit(X, y)
     >>> energy, std = model.predict(X, return_std=True)
     >>> predictions = pd.DataFrame(
     ...     {"formula": X, "true": y, "predicted": energy, "std": std}

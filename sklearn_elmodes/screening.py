@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import json
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
@@ -14,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_elmodes._ensemble import site_permutations
-from sklearn_elmodes._files import write_atomically
+from sklearn_elmodes._inputs import contained_elements
+from sklearn_elmodes._screening_store import Batch, Store, part_of
 from sklearn_elmodes._validation import shown
+from sklearn_elmodes.applicability import TrainingDistance
 from sklearn_elmodes.candidates import (
     Candidates,
     CandidatesShard,
@@ -28,16 +23,13 @@ from sklearn_elmodes.candidates import (
     read_elements,
 )
 from sklearn_elmodes.elements import ATOMIC_NUMBERS
-from sklearn_elmodes.formulas import RowError
-from sklearn_elmodes.occupations import contained_elements, rows_of_equal_length
+from sklearn_elmodes.exceptions import RowError
+from sklearn_elmodes.occupations import _as_matrix
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_MANIFEST = "_screening.json"  # readers of a folder of Parquet files pass over a leading _
-_FORMAT = 2
 _RESULTS = ("candidate", "predicted", "std", "distance", "score")
-_PROBES = 64  # candidates by whose predictions a model is recognised
 
 
 def screen(
@@ -127,7 +119,7 @@ def screen(
     Examples
     --------
     >>> from sklearn_elmodes import Prototype, load_pretrained, screen
-    >>> fluorides = Prototype("ABC2D6").candidates(
+    >>> fluorides = Prototype("elpasolite").candidates(
     ...     {"A": ["Li", "Na"], "B": ["Al", "Ga"], "C": ["K", "Rb", "Cs"], "D": ["F"]})
     >>> best = screen(load_pretrained("elpasolites"), fluorides, k=2, return_std=True)
     >>> best[["A", "B", "C", "D"]].agg("".join, axis=1).tolist()
@@ -144,7 +136,7 @@ def screen(
         if most is not None and (not isinstance(most, Real) or np.isnan(most)):
             raise ValueError(f"{name}={shown(most)} must be a number or None.")
     check_is_fitted(estimator)
-    avoided = read_elements(exclude_elements, "exclude_elements").tolist()
+    excluded = read_elements(exclude_elements, "exclude_elements").tolist()
     job = _Screening(
         estimator,
         _columns(estimator, candidates),
@@ -152,22 +144,22 @@ def screen(
         objective=objective,
         return_std=bool(return_std or max_std is not None),
         max_std=max_std,
-        avoided=avoided,
-        neighbours=None if X_train is None else _Neighbours(estimator, X_train),
+        excluded=excluded,
+        distance=None if X_train is None else TrainingDistance(estimator, X_train),
         max_distance=max_distance,
         keep_all=output is not None,
     )
-    _check_space(estimator, candidates, avoided)
+    _check_space(estimator, candidates, excluded)
     if output is None:
         return _run(job, candidates, None, int(batch_size), n_jobs, verbose)
-    with _Shards(Path(output), job, candidates, int(batch_size)) as shards:
+    with Store(Path(output), job, candidates, int(batch_size)) as shards:
         return _run(job, candidates, shards, int(batch_size), n_jobs, verbose)
 
 
 def _run(
     job: _Screening,
     candidates: Any,
-    shards: _Shards | None,
+    shards: Store | None,
     batch_size: int,
     n_jobs: int | None,
     verbose: int,
@@ -177,7 +169,7 @@ def _run(
     from tqdm import tqdm
 
     total = len(candidates)
-    best = job(0, _part(candidates, 0, 0))[2]
+    best = job(0, part_of(candidates, 0, 0))[2]
     starts = []
     with tqdm(
         total=total, desc="Screening", unit=" candidates", unit_scale=True, disable=not verbose
@@ -192,22 +184,13 @@ def _run(
         # Results come as they are ready, so that no batch waits in memory for another.
         results: Iterator[tuple[int, Any, pd.DataFrame]] = Parallel(
             n_jobs=n_jobs, return_as="generator_unordered"
-        )(delayed(job)(start, _part(candidates, start, start + batch_size)) for start in starts)
+        )(delayed(job)(start, part_of(candidates, start, start + batch_size)) for start in starts)
         for start, predicted, own_best in results:
             if shards is not None:
                 shards.write(start, predicted)
             best = job.merge(best, own_best)
             bar.update(min(batch_size, total - start))
     return best.drop(columns="score") if isinstance(job.objective, str) else best
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """Candidates, by position and as they are, and what was computed for them."""
-
-    positions: NDArray[np.intp]
-    rows: NDArray[Any]
-    values: dict[str, NDArray[np.float64]]
 
 
 @dataclass(eq=False)  # joblib on dask wants its tasks hashable
@@ -220,21 +203,21 @@ class _Screening:
     objective: Any
     return_std: bool
     max_std: float | None
-    avoided: list[int]
-    neighbours: _Neighbours | None
+    excluded: list[int]
+    distance: TrainingDistance | None
     max_distance: float | None
     keep_all: bool
 
     @property
     def value_names(self) -> list[str]:
         """Names of what is computed for each candidate."""
-        distance = ["distance"] * (self.neighbours is not None)
+        distance = ["distance"] * (self.distance is not None)
         return ["predicted", *["std"] * self.return_std, *distance]
 
-    def __call__(self, start: int, part: Any) -> tuple[int, _Batch | None, pd.DataFrame]:
+    def __call__(self, start: int, part: Any) -> tuple[int, Batch | None, pd.DataFrame]:
         """Predict a batch; return the predictions where they are kept, and the best."""
         positions, rows = self.wanted(start, part)
-        batch = _Batch(positions, rows, self.predict(positions, rows))
+        batch = Batch(positions, rows, self.predict(positions, rows))
         return start, batch if self.keep_all else None, self.best(batch)
 
     def wanted(self, start: int, part: Any) -> tuple[NDArray[np.intp], NDArray[Any]]:
@@ -242,12 +225,12 @@ class _Screening:
         try:
             rows = _rows(part)
             positions = np.arange(start, start + len(rows))
-            if not self.avoided or not len(rows):
+            if not self.excluded or not len(rows):
                 return positions, rows
             contained = contained_elements(rows)
         except RowError as error:
             raise RowError(start + error.row, error.args[1]) from None
-        kept = ~contained[:, np.array(self.avoided) - 1].any(axis=1)
+        kept = ~contained[:, np.array(self.excluded) - 1].any(axis=1)
         return positions[kept], rows[kept]
 
     def predict(
@@ -263,8 +246,8 @@ class _Screening:
                 values["predicted"], values["std"] = self.estimator.predict(X, return_std=True)
             else:
                 values["predicted"] = self.estimator.predict(X)
-            if self.neighbours is not None:
-                values["distance"] = self.neighbours.distances(X)
+            if self.distance is not None:
+                values["distance"] = self.distance.of(X)
         except RowError as error:
             raise RowError(int(positions[error.row]), error.args[1]) from None
         except TypeError as error:
@@ -298,7 +281,7 @@ class _Screening:
             return rows
         return pd.DataFrame(rows.reshape(len(rows), len(self.columns)), columns=names)
 
-    def frame(self, batch: _Batch, chosen: NDArray[np.intp]) -> pd.DataFrame:
+    def frame(self, batch: Batch, chosen: NDArray[np.intp]) -> pd.DataFrame:
         """Make the table that the user sees."""
         import pandas as pd
 
@@ -307,7 +290,7 @@ class _Screening:
         table |= {name: numbers[chosen] for name, numbers in batch.values.items()}
         return pd.DataFrame(table, index=pd.Index(batch.positions[chosen], name="candidate"))
 
-    def best(self, batch: _Batch) -> pd.DataFrame:
+    def best(self, batch: Batch) -> pd.DataFrame:
         """Choose the best of a batch."""
         allowed = np.ones(len(batch.positions), dtype=bool)
         for name, most in (("std", self.max_std), ("distance", self.max_distance)):
@@ -342,189 +325,12 @@ class _Screening:
         return both.iloc[np.lexsort((both.index, both["score"]))[: self.k]]
 
 
-class _Neighbours:
-    """Distances from the training rows in the space of the features."""
-
-    def __init__(self, estimator: Any, X_train: Any) -> None:
-        import pandas as pd
-        from sklearn.neighbors import NearestNeighbors
-
-        if not hasattr(estimator, "steps") or len(estimator.steps) < 2:
-            raise ValueError("Distances from the training rows need a pipeline with a transformer.")
-        first, between = estimator[0], estimator[1:-1]
-        prototype = getattr(first, "prototype_", None)
-        aligned = prototype is not None or getattr(first, "pooling", "statistics") is not None
-        if not aligned:
-            # The elements of two formulas do not line up; statistics over them do.
-            first = copy(first).set_params(pooling="statistics")
-        try:
-            features = first.transform(X_train)
-        except RowError as error:
-            raise ValueError(f"X_train: {error}") from None
-        if not aligned:
-            between = make_pipeline(StandardScaler().fit(features))
-        self.transform = make_pipeline(first, *(step for _, step in between.steps)).transform
-        if prototype is not None:
-            n_sites, groups = prototype.n_sites, prototype.equivalent_site_indices
-            columns = np.arange(features.shape[1]).reshape(n_sites, -1)
-            orders = site_permutations(n_sites, [list(group) for group in groups])
-            moved = [np.asarray(features)[:, columns[list(order)].ravel()] for order in orders]
-            names = getattr(features, "columns", None)
-            features = np.concatenate(moved)
-            if names is not None:
-                features = pd.DataFrame(features, columns=names)
-        if between.steps:
-            features = between.transform(features)
-        self.nearest = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(features)
-
-    def distances(self, X: Any) -> NDArray[np.float64]:
-        """Return the distance of each row from the nearest training row."""
-        return np.asarray(self.nearest.kneighbors(self.transform(X))[0][:, 0])
-
-
-class _Shards:
-    """A folder with one Parquet file for each batch, and what tells whose it is."""
-
-    def __init__(self, folder: Path, job: _Screening, candidates: Any, batch_size: int) -> None:
-        try:
-            import pyarrow.parquet  # noqa: F401
-        except ImportError as error:
-            raise ImportError(
-                "Keeping all predictions needs pyarrow: pip install 'sklearn-elmodes[screen]'"
-            ) from error
-        self.folder = folder
-        self.job = job
-        self.candidates = candidates
-        self.batch_size = batch_size
-
-    def __enter__(self) -> _Shards:
-        from filelock import FileLock, Timeout
-
-        self.folder.mkdir(parents=True, exist_ok=True)
-        names = {path.name for path in self.folder.iterdir() if path.name[0] != "."}
-        if names and _MANIFEST not in names:
-            raise ValueError(f"{self.folder} holds other files; choose an empty folder.")
-        self.lock = FileLock(self.folder / ".lock")
-        try:
-            self.lock.acquire(timeout=0)
-        except Timeout:
-            raise ValueError(f"Another process is writing to {self.folder}.") from None
-        try:
-            self._check_manifest()
-        except BaseException:
-            self.lock.release()
-            raise
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        self.lock.release()
-
-    def path(self, start: int) -> Path:
-        """Return the file of the batch that begins at ``start``."""
-        return self.folder / f"part-{start // self.batch_size:06d}.parquet"
-
-    def _check_manifest(self) -> None:
-        """Write what is screened and by what, or compare it with what is there."""
-        probe = self._probe()
-        own: dict[str, Any] = {
-            "format": _FORMAT,
-            "n_candidates": len(self.candidates),
-            "batch_size": self.batch_size,
-            "columns": [*self.job.columns, *self.job.value_names],
-            "exclude_elements": sorted(self.job.avoided),
-            "probe": probe,
-        }
-        path = self.folder / _MANIFEST
-        if not path.exists():
-            write_atomically(path, (json.dumps(own, indent=1) + "\n").encode())
-            return
-        try:
-            there = json.loads(path.read_text(encoding="utf-8"))
-            differing = [name for name in own if name != "probe" and there[name] != own[name]]
-            if there["probe"]["candidates"] != probe["candidates"]:
-                differing.append("candidates")
-            for name in self.job.value_names if not differing and probe["candidates"] else ():
-                # The same model on another machine differs in the last digits.
-                written, own_values = np.array(there["probe"][name], float), np.array(probe[name])
-                tolerance = 1e-4 * np.ptp(own_values) + 1e-6 * np.abs(own_values).max()
-                if not np.allclose(written, own_values, rtol=0, atol=tolerance):
-                    differing.append(f"values of {name}: another model or training set")
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
-            raise ValueError(f"{path} is no record of a screening: {error!r:.200}") from error
-        if differing:
-            raise ValueError(
-                f"{self.folder} belongs to another screening; it differs in "
-                f"{', '.join(differing)}. Choose another folder, or delete this one."
-            )
-
-    def _probe(self) -> dict[str, list[Any]]:
-        """Predict a few candidates, spread over the space, to recognise space and model."""
-        total = len(self.candidates)
-        chosen = np.unique(np.linspace(0, max(total - 1, 0), _PROBES).astype(int)).tolist()
-        wanted = [self.job.wanted(i, _part(self.candidates, i, i + 1)) for i in chosen]
-        positions, rows = (np.concatenate(parts) for parts in zip(*wanted, strict=True))
-        values = self.job.predict(positions, rows)
-        species = self._as_text(rows).tolist()
-        return {
-            "candidates": [[n, *s] for n, s in zip(positions.tolist(), species, strict=True)],
-            **{name: numbers.tolist() for name, numbers in values.items()},
-        }
-
-    def write(self, start: int, batch: _Batch) -> None:
-        """Write the file of a batch, whole or not at all."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        species = self._as_text(batch.rows)
-        columns = [
-            pa.array(batch.positions),
-            *(pa.array(column, pa.string()) for column in species.T),
-            *(pa.array(batch.values[name]) for name in self.job.value_names),
-        ]
-        content = io.BytesIO()
-        table = pa.table(columns, ["candidate", *self.job.columns, *self.job.value_names])
-        pq.write_table(table, content, compression="zstd")
-        write_atomically(self.path(start), content.getvalue())
-
-    def _as_text(self, rows: NDArray[Any]) -> NDArray[np.str_]:
-        if rows.dtype.kind != "U":  # NumPy would take compositions apart
-            rows = np.array([str(species) for species in rows.ravel().tolist()], dtype=str)
-        return rows.reshape(-1, len(self.job.columns))
-
-    def read(self, start: int) -> _Batch | None:
-        """Read the file of a batch; None if it is not there, or damaged."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        path = self.path(start)
-        if not path.exists():
-            return None
-        try:
-            frame = pq.ParquetFile(path).read().to_pandas().set_index("candidate")
-            if list(frame.columns) != [*self.job.columns, *self.job.value_names]:
-                raise ValueError("it has other columns")
-            values = {name: frame[name].to_numpy(np.float64) for name in self.job.value_names}
-            if not all(np.isfinite(numbers).all() for numbers in values.values()):
-                raise ValueError("it holds values that are no numbers")
-        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-            warnings.warn(f"{path} is damaged and is written again: {error!s:.200}", stacklevel=4)
-            return None
-        part = _part(self.candidates, start, start + self.batch_size)
-        positions, rows = self.job.wanted(start, part)
-        written = frame[self.job.columns].to_numpy().astype(str)
-        if not np.array_equal(frame.index, positions) or not np.array_equal(
-            self._as_text(rows), written
-        ):
-            raise ValueError(f"{path} belongs to another screening: its candidates differ.")
-        return _Batch(positions, rows, values)
-
-
 def _columns(estimator: Any, candidates: Any) -> list[str]:
     """Name the columns of a table of candidates."""
     sliceable = hasattr(candidates, "__len__") and hasattr(candidates, "__getitem__")
     if not sliceable or isinstance(candidates, (str, bytes, Mapping)):
         raise ValueError(f"candidates must have a length and slices, got {shown(candidates)}.")
-    rows = _rows(_part(candidates, 0, 1))
+    rows = _rows(part_of(candidates, 0, 1))
     n_columns = rows.shape[1] if rows.ndim == 2 else 1
     names: Any = getattr(candidates, "columns", None)
     sites = getattr(getattr(_step(estimator, 0), "prototype_", None), "sites", ())
@@ -538,16 +344,6 @@ def _columns(estimator: Any, candidates: Any) -> list[str]:
     return list(map(str, names))
 
 
-def _part(candidates: Any, start: int, stop: int) -> Any:
-    """Cut out candidates; of a space without working them out."""
-    stop = min(stop, len(candidates))
-    if isinstance(candidates, (Candidates, CandidatesShard)):
-        part = CandidatesShard(candidates, start, stop)
-        # A filtered space is long to write down; a batch of it is not.
-        return part.to_numpy() if part.space.is_filtered() else part
-    return getattr(candidates, "iloc", candidates)[start:stop]
-
-
 def _rows(part: Any) -> NDArray[Any]:
     """Turn candidates into an array: of one dimension, or with a column for each site."""
     if hasattr(part, "to_numpy"):
@@ -555,13 +351,13 @@ def _rows(part: Any) -> NDArray[Any]:
     elif isinstance(part, np.ndarray):
         rows = part
     elif len(part) and isinstance(part[0], (list, tuple, np.ndarray)):
-        rows = rows_of_equal_length(part)
+        rows = _as_matrix(part).complete()
     else:  # formulas, mappings or compositions, which NumPy must not take apart
         rows = np.fromiter(part, dtype=object, count=len(part))
     return rows[:, 0] if rows.ndim == 2 and rows.shape[1] == 1 else rows
 
 
-def _check_space(estimator: Any, candidates: Any, avoided: list[int]) -> None:
+def _check_space(estimator: Any, candidates: Any, excluded: list[int]) -> None:
     """Refuse a space that the model cannot read before hours are spent on it."""
     space = candidates.space if isinstance(candidates, CandidatesShard) else candidates
     first = _step(estimator, 0)
@@ -581,7 +377,7 @@ def _check_space(estimator: Any, candidates: Any, avoided: list[int]) -> None:
     missing = [
         symbol
         for symbol in space.elements
-        if symbol not in modes.index and ATOMIC_NUMBERS[symbol] not in avoided
+        if symbol not in modes.index and ATOMIC_NUMBERS[symbol] not in excluded
     ]
     if missing:
         raise ValueError(

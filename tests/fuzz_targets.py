@@ -74,7 +74,7 @@ def prototype(data):
     text, _, formula = text_of(data).partition(",")
     try:
         found = Prototype(text)
-        assert Prototype(found.formula) == Prototype(text)
+        assert Prototype(found.name or found.formula) == Prototype(text)
         elements = found.assign(parse_formula(formula))
     except ValueError as error:
         assert len(str(error)) < 1000
@@ -86,7 +86,7 @@ def prototype(data):
 def transformers():
     return (
         ElementalModeTransformer().fit(["NaCl"]),
-        ElementalModeTransformer(prototype="ABC2D6").fit(["K2NaAlF6"]),
+        ElementalModeTransformer(prototype="elpasolite").fit(["K2NaAlF6"]),
     )
 
 
@@ -203,7 +203,7 @@ TARGETS = {
 
 SEEDS = {
     "formula": [b"Ca(OH)2", b"CuSO4.5H2O", b"[Co(NH3)6]Cl3^3+", "CuSO4·5H2O".encode(), b"D2O"],
-    "prototype": [b"ABC2D6,K2NaAlF6", b"AB,NaCl", b"A2BC4,MgAl2O4"],
+    "prototype": [b"elpasolite,K2NaAlF6", b"rock-salt,NaCl", b"ABC2D6,K2NaAlF6", b"A2BC4,MgAl2O4"],
     "compositions": [b'Na,Al,K,F\nNa0.5K0.5,13,"K",9', b"NaCl\nK2NaAlF6", b'{"Na":1}\nnull\n1e400'],
     "properties": [b"symbol,a,b\nNa,1,2\nCl,3,\nK,4,5\n", b'Na,1,{}\nCl,1e999,"x",2\nK,null'],
     "table": [

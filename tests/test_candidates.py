@@ -40,7 +40,7 @@ def balanced(amounts):
     return any(sum(choice) == 0 for choice in itertools.product(*charges))
 
 
-@pytest.mark.parametrize("prototype", ["AB", "ABX3", "ABC2D6", "A", "A2B3C5"])
+@pytest.mark.parametrize("prototype", ["rock-salt", "AB", "ABX3", "elpasolite", "A", "A2B3C5"])
 @pytest.mark.parametrize("distinct", [True, False])
 def test_every_crystal_occurs_once(prototype, distinct):
     prototype = Prototype(prototype)
@@ -77,9 +77,41 @@ def test_elements_by_site(lists):
     assert all(crystal[site] in lists[site] for crystal in space for site in range(4))
 
 
+@pytest.mark.parametrize(
+    "lists",
+    [
+        [["Na", "K"], ["K", "Rb"], ["Rb", "Na"], ["F", "Cl"]],
+        [["Na", "K", "Rb"], ["K", "Rb"], ["Na", "K", "Rb"], ["Na", "F"]],
+        [FEW, FEW, FEW, FEW],
+    ],
+)
+@pytest.mark.parametrize(
+    "symmetry",
+    [
+        {"equivalent_sites": [("A", "B", "C")]},
+        {"permutations": ["BADC"]},
+        {"permutations": ["BCAD", "CABD"]},
+    ],
+)
+def test_any_symmetry_and_any_elements(lists, symmetry):
+    prototype = Prototype("ABCD", **symmetry)
+    space = prototype.candidates(dict(zip("ABCD", lists, strict=True)))
+    orbits = {
+        frozenset(tuple(crystal[i] for i in order) for order in prototype.permutations)
+        for crystal in itertools.product(*lists)
+        if len(set(crystal)) == 4
+    }
+    found = list(space)
+    assert len(space) == len(found) == len(orbits)
+    assert all(sum(crystal in orbit for orbit in orbits) == 1 for crystal in found)
+    assert all(crystal[site] in lists[site] for crystal in found for site in range(4))
+    known = prototype.candidates(dict(zip("ABCD", lists, strict=True)), exclude=found[:3])
+    assert list(known) == found[3:]
+
+
 def test_the_space_of_the_paper(elpasolites):
     elements = np.unique(elpasolites[0])
-    prototype = Prototype("ABC2D6")
+    prototype = Prototype("elpasolite")
     assert len(prototype.candidates(elements, distinct=False)) == 1_974_024
     space = prototype.candidates(elements)
     assert len(space) == 987_012
@@ -104,7 +136,7 @@ def test_huge_spaces_take_no_time_and_no_memory():
 
 
 def test_slices_shards_and_positions():
-    space = Prototype("ABC2D6").candidates([*FEW, "K"], constraints=lambda s: s["D"] != "Li")
+    space = Prototype("elpasolite").candidates([*FEW, "K"], constraints=lambda s: s["D"] != "Li")
     rows = space.to_numpy()
     assert space.shape == rows.shape
     assert list(space) == [tuple(row) for row in rows.tolist()]
@@ -130,8 +162,8 @@ def test_slices_shards_and_positions():
 
 
 def test_transformer_takes_a_space_and_a_shard():
-    space = Prototype("ABC2D6").candidates(FEW)
-    transformer = ElementalModeTransformer(prototype="ABC2D6").fit(space)
+    space = Prototype("elpasolite").candidates(FEW)
+    transformer = ElementalModeTransformer(prototype="elpasolite").fit(space)
     np.testing.assert_array_equal(
         transformer.transform(space), transformer.transform(space.to_numpy())
     )
@@ -159,7 +191,7 @@ def test_exclude_takes_formulas_and_sites():
 
 
 def test_charge_balance_of_crystals():
-    space = Prototype("ABC2D6").candidates(FEW, oxidation_states=STATES)
+    space = Prototype("elpasolite").candidates(FEW, oxidation_states=STATES)
     expected = {
         crystal
         for crystal in all_crystals([FEW] * 4, [(0, 1)])
@@ -285,12 +317,8 @@ def test_wrong_sites_and_constraints():
         Prototype("AB").candidates({"A": ["Na"]})
     with pytest.raises(ValueError, match="elements for the site B is empty"):
         Prototype("AB").candidates({"A": ["Na"], "B": []})
-    with pytest.raises(ValueError, match="any two of them need the same elements"):
-        Prototype("ABC", equivalent_sites=[("A", "B", "C")]).candidates(
-            {"A": ["Na", "K"], "B": ["K", "Rb"], "C": ["Rb", "Na"]}
-        )
     for constraint in (lambda sites: [1.0] * len(sites), lambda sites: [True]):
         with pytest.raises(ValueError, match="one bool for each of"):
             len(Prototype("AB").candidates(FEW, constraints=constraint))
-    assert len(Prototype("ABC2D6").candidates(["Na", "Cl"])) == 0
-    assert Prototype("ABC2D6").candidates(["Na", "Cl"]).to_numpy().shape == (0, 4)
+    assert len(Prototype("elpasolite").candidates(["Na", "Cl"])) == 0
+    assert Prototype("elpasolite").candidates(["Na", "Cl"]).to_numpy().shape == (0, 4)

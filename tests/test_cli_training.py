@@ -24,7 +24,7 @@ from sklearn_elmodes.cli._rows import composition_numbers
 from sklearn_elmodes.datasets import load_expt_formation_enthalpies
 from sklearn_elmodes.elements import property_table
 from sklearn_elmodes.model_selection import predict_held_out
-from sklearn_elmodes.transformer import shipped_modes
+from sklearn_elmodes.modes import ElementModes
 
 
 def run(*arguments, **settings):
@@ -59,7 +59,7 @@ def test_train_writes_what_the_same_pipeline_would_be(table, tmp_path):
     told = json.loads(run("info", path, "--json").stdout)
     assert told["card"] == card
     assert told["steps"]["formationenergyregressor"]["random_state"] == 3
-    assert told["elements_with_modes"] == list(shipped_modes("extended").index)
+    assert told["elements_with_modes"] == list(ElementModes.from_properties().symbols)
     assert "elements with modes:  H-Lr" in run("info", path).stdout
 
 
@@ -76,7 +76,7 @@ def test_fine_tuning_takes_the_prototype_of_its_start(tmp_path):
     assert tuned[-1].freeze == "encoder"
     wrong = run(*start, "--prototype", "ABX3", "-o", out)
     assert wrong.exit_code == 2
-    assert "is for crystals of ABC2D6, not for ABX3" in wrong.stderr
+    assert "is for crystals of elpasolite .ABC2D6., not for ABX3" in wrong.stderr
 
 
 def test_rows_at_fault_are_named_or_set_aside(tmp_path):
@@ -112,7 +112,7 @@ def test_rows_at_fault_are_named_or_set_aside(tmp_path):
         (["train", "T", *COLUMNS, "-o", "/nowhere/m"], 2, "/nowhere/m: there is no such folder"),
         (["train", "T", *COLUMNS, "-o", "m", "--freeze", "encoder"], 2, "needs --pretrained"),
         (["train", "T", *COLUMNS, "-o", "m", "--pretrained", "o"], 1, "No model 'o' ships"),
-        (["train", "T", *COLUMNS, "-o", "m", "--prototype", "ABC2D6"], 1, "Row 0: "),
+        (["train", "T", *COLUMNS, "-o", "m", "--prototype", "elpasolite"], 1, "Row 0: "),
         (["train", "T", *COLUMNS, "-o", "m", "--prototype", "1"], 1, "prototype"),
         (["evaluate", "T", *COLUMNS, "--folds", "1"], 2, "1 is not in the range"),
         (["evaluate", "T", *COLUMNS, "--folds", "999"], 1, "999 folds need as many compositions"),
@@ -242,7 +242,7 @@ def test_modes_that_ship(tmp_path):
     result = run("modes", "-o", tmp_path / "m.csv", "--picture", tmp_path / "map.svg")
     assert result.exit_code == 0, result.output
     found = pd.read_csv(tmp_path / "m.csv", keep_default_na=False).set_index("symbol")
-    shipped = shipped_modes("extended")
+    shipped = ElementModes.from_properties("extended").to_frame()
     np.testing.assert_allclose(found[shipped.columns], shipped, rtol=1e-5)
     assert found.loc["K", "nearest"].split()[0] == "Rb"
     assert "<svg" in (tmp_path / "map.svg").read_text()[:1000]

@@ -131,7 +131,7 @@ def transformer_checks():
         if check_name not in NOT_FOR_ONE_COLUMN:
             yield check_name, None
         if check_name not in NOT_FOR_SITES:
-            yield check_name, "ABC2D6"
+            yield check_name, "elpasolite"
 
 
 @pytest.mark.filterwarnings("ignore:X has feature names:UserWarning")
@@ -192,7 +192,9 @@ def test_column_transformer_adds_numbers_to_modes(enthalpies):
 @pytest.mark.parametrize("dump", ["pickle", "joblib"])
 def test_fitted_pipelines_survive_pickle_and_joblib(dump, tmp_path, elpasolites):
     X, y = elpasolites
-    pipeline = make_formation_energy_pipeline("ABC2D6", n_estimators=2, max_iter=2, random_state=0)
+    pipeline = make_formation_energy_pipeline(
+        "elpasolite", n_estimators=2, max_iter=2, random_state=0
+    )
     pipeline.fit(X[:300], y[:300])
     if dump == "pickle":
         copy = pickle.loads(pickle.dumps(pipeline))
@@ -205,7 +207,9 @@ def test_fitted_pipelines_survive_pickle_and_joblib(dump, tmp_path, elpasolites)
 def test_fitting_leaves_inputs_and_global_random_state_alone(elpasolites):
     X, y = elpasolites  # both read-only
     before = X.copy(), y.copy(), torch.get_rng_state(), np.random.get_state()[1].copy()
-    pipeline = make_formation_energy_pipeline("ABC2D6", n_estimators=2, max_iter=2, random_state=0)
+    pipeline = make_formation_energy_pipeline(
+        "elpasolite", n_estimators=2, max_iter=2, random_state=0
+    )
     pipeline.fit(X[:300], y[:300]).predict(X[:10])
     ElementAutoencoder(2, max_iter=2, random_state=0).fit(np.arange(30.0).reshape(10, 3) % 7)
     np.testing.assert_array_equal(X, before[0])

@@ -68,7 +68,7 @@ def test_every_public_name_of_the_modules_has_a_page(pages, module):
         "candidates.FormulaCandidates",
         "elements.property_table",
         "formulas.parse_formula",
-        "formulas.RowError",
+        "exceptions.RowError",
         "model_selection.predict_held_out",
         "report.write_report",
         "occupations.alchemical_path",

@@ -43,7 +43,7 @@ def test_equal_seeds_give_equal_bits_on_any_number_of_threads(elpasolites):
             torch.set_num_threads(threads)
             found.append(
                 [
-                    make_formation_energy_pipeline("ABC2D6", **SMALL).fit(X, y).predict(X),
+                    make_formation_energy_pipeline("elpasolite", **SMALL).fit(X, y).predict(X),
                     make_formation_energy_pipeline(**SMALL).fit(formulas, y).predict(formulas),
                     ElementAutoencoder(3, max_iter=20, random_state=0).fit_transform(table),
                 ]

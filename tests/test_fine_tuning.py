@@ -89,9 +89,9 @@ def test_frozen_weights_stay_and_others_move(general, data, freeze, frozen):
 
 def test_freezing_the_encoder_of_a_site_network(elpasolites):
     X, y = elpasolites[0][:200], elpasolites[1][:200]
-    first = make_formation_energy_pipeline("ABC2D6", **SMALL).fit(X, y)
+    first = make_formation_energy_pipeline("elpasolite", **SMALL).fit(X, y)
     tuned = make_formation_energy_pipeline(
-        "ABC2D6", **SMALL, pretrained=first, freeze="encoder"
+        "elpasolite", **SMALL, pretrained=first, freeze="encoder"
     ).fit(X[::-1], y[::-1])
     assert {name.split(".")[0] for name in same_weights(tuned, first)} == {"encoder"}
 
@@ -245,7 +245,7 @@ def test_names_come_before_folders_and_paths_must_exist(data, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     (tmp_path / "elpasolites").mkdir()
     shipped = load_pretrained("elpasolites")
-    pipeline = make_formation_energy_pipeline("ABC2D6", pretrained="elpasolites", max_iter=1)
+    pipeline = make_formation_energy_pipeline("elpasolite", pretrained="elpasolites", max_iter=1)
     X, y = elpasolites[0][:40], elpasolites[1][:40]
     np.testing.assert_allclose(pipeline.fit(X, y).predict(X), shipped.predict(X), atol=0.1)
     for path in ("nosuch/model", "model.safetensors"):

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Composition
 
+from sklearn_elmodes.compositions import reduce_amounts
 from sklearn_elmodes.elements import SYMBOLS
 from sklearn_elmodes.formulas import (
     element_fractions,
     parse_composition,
     parse_formula,
     parse_formulas,
-    reduce_amounts,
 )
 
 READABLE = {

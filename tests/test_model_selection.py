@@ -107,7 +107,7 @@ def test_cross_val_predict_where_the_test_sets_are_a_partition(elpasolites):
     halogens = ["F", "Cl", "Br", "I"]
     one = np.isin(X, halogens).sum(axis=1) == 1
     X, y = X[one][:300], y[one][:300]
-    pipeline = make_formation_energy_pipeline("ABC2D6", **SMALL)
+    pipeline = make_formation_energy_pipeline("elpasolite", **SMALL)
     splitter = LeaveOneElementOut(elements=halogens)
     predicted = cross_val_predict(pipeline, X, y, cv=splitter)
     for element, train, test in splitter.split_by_element(X):
@@ -119,7 +119,7 @@ def test_in_cross_validation_and_grid_search(elpasolites):
     X, y = elpasolites
     X, y = X[:300], y[:300]
     splitter = LeaveOneElementOut(elements=["Cl", "Na", "O"])
-    pipeline = make_formation_energy_pipeline("ABC2D6", **SMALL)
+    pipeline = make_formation_energy_pipeline("elpasolite", **SMALL)
     scores = cross_validate(pipeline, X, y, cv=splitter, error_score="raise", return_indices=True)
     assert len(scores["test_score"]) == 3
     for element, test in zip(("O", "Na", "Cl"), scores["indices"]["test"], strict=True):

@@ -47,7 +47,7 @@ def pipelines():
         elementalmodetransformer__n_components=3,
         elementalmodetransformer__autoencoder=ElementAutoencoder(max_iter=10, random_state=0),
     )
-    sites = make_formation_energy_pipeline("ABC2D6", **SMALL)
+    sites = make_formation_energy_pipeline("elpasolite", **SMALL)
     double = make_formation_energy_pipeline(architecture="sites", **SMALL)
     double.set_params(elementalmodetransformer__dtype="float64")
     return {
@@ -66,7 +66,9 @@ Y = [-3.0, -1.9, -1.5, -0.5]
 @pytest.fixture
 def model_file(tmp_path):
     path = tmp_path / "model.safetensors"
-    save_model(make_formation_energy_pipeline("ABC2D6", **SMALL).fit(X, Y), path, card="A card.")
+    save_model(
+        make_formation_energy_pipeline("elpasolite", **SMALL).fit(X, Y), path, card="A card."
+    )
     return path
 
 

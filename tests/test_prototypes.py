@@ -9,9 +9,9 @@ from sklearn_elmodes.formulas import parse_formula, parse_formulas
 @pytest.mark.parametrize(
     ("formula", "sites", "multiplicities", "equivalent"),
     [
-        ("ABC2D6", "ABCD", (1, 1, 2, 6), (("A", "B"),)),
+        ("ABC2D6", "ABCD", (1, 1, 2, 6), ()),
         ("elpasolite", "ABCD", (1, 1, 2, 6), (("A", "B"),)),
-        ("AB", "AB", (1, 1), (("A", "B"),)),
+        ("AB", "AB", (1, 1), ()),
         ("rock-salt", "AB", (1, 1), (("A", "B"),)),
         ("ABX3", "ABX", (1, 1, 3), ()),
         ("perovskite", "ABX", (1, 1, 3), ()),
@@ -51,23 +51,82 @@ def test_refusals(formula, equivalent, message):
 
 
 def test_equality_and_repr():
-    assert Prototype("ABC2D6") == Prototype("elpasolite") == Prototype("ABC2D6", [("B", "A")])
-    assert Prototype("ABC2D6") != Prototype("ABC2D6", ())
-    assert len({Prototype("AB"), Prototype("rock-salt")}) == 1
-    assert eval(repr(Prototype("ABC2D6"))) == Prototype("ABC2D6")
+    assert Prototype("elpasolite") == Prototype("elpasolite", [("B", "A")])
+    assert Prototype("ABC2D6", [("A", "B")]) == Prototype("ABC2D6", [("B", "A")])
+    assert Prototype("elpasolite") != Prototype("elpasolite", ())
+    assert Prototype("elpasolite", ()) == Prototype("ABC2D6")
+    assert len({Prototype("rock-salt"), Prototype("rock-salt", [("A", "B")])}) == 1
+    for prototype in (
+        Prototype("elpasolite"),
+        Prototype("ABC2D6"),
+        Prototype("ABC2D6", [("A", "B")]),
+        Prototype("ABC2D2", permutations=["BADC"]),
+    ):
+        assert eval(repr(prototype)) == prototype
+
+
+def test_a_structure_is_more_than_its_formula():
+    """Rock salt, CsCl and zinc blende are all AB."""
+    for name, formula in (("rock-salt", "AB"), ("perovskite", "ABX3"), ("elpasolite", "ABC2D6")):
+        assert Prototype(name) != Prototype(formula)
+        assert Prototype(name).formula == Prototype(formula).formula == formula
+        assert (Prototype(name).name, Prototype(formula).name) == (name, None)
+    # The symmetry may be that of rock salt, and the structure another one.
+    assert Prototype("AB", [("A", "B")]) != Prototype("rock-salt")
+    with pytest.raises(ValueError, match="name the structure if it is 'rock-salt', or declare"):
+        Prototype("AB").assign(parse_formula("NaCl"))
+
+
+def test_exchanges_that_go_together():
+    coupled = Prototype("ABC2D2", permutations=["BADC"])
+    assert coupled.permutations == ((0, 1, 2, 3), (1, 0, 3, 2))
+    assert coupled.equivalent_sites == ()
+    assert coupled != Prototype("ABC2D2")
+    assert coupled != Prototype("ABC2D2", [("A", "B"), ("C", "D")])
+    # Four assignments, which are two crystals.
+    with pytest.raises(ValueError, match="A=Na B=K C=F D=Cl or A=Na B=K C=Cl D=F"):
+        coupled.assign({"Na": 1, "K": 1, "F": 2, "Cl": 2})
+    assert coupled.assign({"Na": 1, "K": 1, "F": 4}) == ("Na", "K", "F", "F")
+    free = Prototype("ABC2", permutations=[("B", "A", "C")])
+    assert free == Prototype("ABC2", [("A", "B")])
+    assert free.equivalent_sites == (("A", "B"),)
+
+
+@pytest.mark.parametrize(
+    ("permutations", "message"),
+    [
+        ("BA", "must be orders of the sites of 'ABC2'"),
+        (["BA"], "must be orders of the sites of 'ABC2'"),
+        (["BBC"], "must be orders of the sites of 'ABC2'"),
+        ([], "must be orders of the sites of 'ABC2'"),
+        (5, "must be orders of the sites of 'ABC2'"),
+        (["CBA"], "Sites A, C of 'ABC2' cannot be equivalent: their multiplicities differ"),
+    ],
+)
+def test_refused_permutations(permutations, message):
+    with pytest.raises(ValueError, match=message):
+        Prototype("ABC2", permutations=permutations)
+
+
+def test_permutations_must_form_a_group():
+    with pytest.raises(ValueError, match="must form a group"):
+        Prototype("ABC", permutations=["BCA"])
+    assert len(Prototype("ABC", permutations=["BCA", "CAB"]).permutations) == 3
+    with pytest.raises(ValueError, match="not both"):
+        Prototype("AB", [("A", "B")], permutations=["BA"])
 
 
 @pytest.mark.parametrize(
     ("prototype", "formula", "sites"),
     [
-        ("ABC2D6", "K2NaAlF6", "Na Al K F"),
-        ("ABC2D6", "AlNaK2F6", "Na Al K F"),
-        ("ABC2D6", "K4Na2Al2F12", "Na Al K F"),
-        ("ABC2D6", "KNa0.5Al0.5F3", "Na Al K F"),
-        ("ABC2D6", "K3AlF6", "Al K K F"),
-        ("AB", "NaCl", "Na Cl"),
-        ("AB", "ClNa", "Na Cl"),
-        ("AB", "Si", "Si Si"),
+        ("elpasolite", "K2NaAlF6", "Na Al K F"),
+        ("elpasolite", "AlNaK2F6", "Na Al K F"),
+        ("elpasolite", "K4Na2Al2F12", "Na Al K F"),
+        ("elpasolite", "KNa0.5Al0.5F3", "Na Al K F"),
+        ("elpasolite", "K3AlF6", "Al K K F"),
+        ("rock-salt", "NaCl", "Na Cl"),
+        ("rock-salt", "ClNa", "Na Cl"),
+        ("rock-salt", "Si", "Si Si"),
         ("A2B3", "Fe2O3", "Fe O"),
         ("A2B3", "Fe0.4O0.6", "Fe O"),
     ],
@@ -95,12 +154,12 @@ def test_ambiguity_vanishes_with_equivalent_sites():
 @pytest.mark.parametrize("formula", ["NaCl", "K2NaAlF5", "K2NaAlF6O", "K2.1Na0.9AlF6"])
 def test_misfit_names_the_row(formula):
     with pytest.raises(ValueError, match=r"Row 1: .* does not fit the prototype ABC2D6"):
-        Prototype("ABC2D6").assign_all(parse_formulas(["K2NaAlF6", formula]))
+        Prototype("elpasolite").assign_all(parse_formulas(["K2NaAlF6", formula]))
 
 
 def test_sorting_agrees_with_searching(elpasolites):
     X, _ = elpasolites
-    prototype = Prototype("ABC2D6")
+    prototype = Prototype("elpasolite")
     formulas = [f"{a}{b}{c}2{d}6" for a, b, c, d in X]
     numbers = prototype.assign_all(parse_formulas(formulas))
     for row in range(0, len(X), 50):

@@ -75,7 +75,7 @@ def test_any_equivalence_is_exact_for_any_number_of_rows(crystals, groups, n_row
 
 def test_exchange_symmetry_of_real_elpasolites(elpasolites):
     X, y = elpasolites
-    pipeline = make_formation_energy_pipeline("ABC2D6", **{**SMALL, "max_iter": 2})
+    pipeline = make_formation_energy_pipeline("elpasolite", **{**SMALL, "max_iter": 2})
     pipeline.fit(X[:500], y[:500])
     np.testing.assert_array_equal(pipeline.predict(X), pipeline.predict(X[:, [1, 0, 2, 3]]))
 
@@ -98,8 +98,8 @@ def test_calibrated_std_is_a_standard_deviation(elpasolites):
     X, y = elpasolites
     settings = {"max_iter": 15, "n_estimators": 4, "hidden_layer_sizes": (64, 64)}
     settings |= {"encoder_layer_sizes": (32, 8), "random_state": 0}
-    bare = make_formation_energy_pipeline("ABC2D6", **settings).fit(X[:2000], y[:2000])
-    calibrated = make_formation_energy_pipeline("ABC2D6", calibrate_std=True, **settings)
+    bare = make_formation_energy_pipeline("elpasolite", **settings).fit(X[:2000], y[:2000])
+    calibrated = make_formation_energy_pipeline("elpasolite", calibrate_std=True, **settings)
     calibrated.fit(X[:2000], y[:2000])
     energy, std = bare.predict(X[2000:], return_std=True)
     same, scaled = calibrated.predict(X[2000:], return_std=True)
@@ -116,7 +116,7 @@ def test_calibrated_std_is_a_standard_deviation(elpasolites):
 def test_conformal_intervals_cover_held_out_elpasolites(elpasolites):
     regression = pytest.importorskip("mapie.regression")
     X, y = elpasolites
-    model = make_formation_energy_pipeline("ABC2D6", **{**SMALL, "max_iter": 20})
+    model = make_formation_energy_pipeline("elpasolite", **{**SMALL, "max_iter": 20})
     model.fit(X[:2000], y[:2000])
     intervals = regression.SplitConformalRegressor(
         model, confidence_level=[0.5, 0.9], prefit=True

@@ -41,7 +41,9 @@ HOSTILE = (
 
 @pytest.fixture(scope="module")
 def salt_model():
-    pipeline = make_formation_energy_pipeline("AB", n_estimators=2, max_iter=2, random_state=0)
+    pipeline = make_formation_energy_pipeline(
+        "rock-salt", n_estimators=2, max_iter=2, random_state=0
+    )
     return pipeline.fit(SALTS, [-2.1, -2.0, -3.2, -2.3, -3.0, -1.8])
 
 
@@ -258,7 +260,7 @@ def test_refuses_predictions(tmp_path, salt_model, predictions, message):
         (FormationEnergyRegressor(), "is no pipeline; a report needs a fitted Pipeline"),
         (make_pipeline(Ridge()), "starts with Ridge()"),
         (make_pipeline(ElementalModeTransformer(), Ridge()), "ends with Ridge()"),
-        (make_formation_energy_pipeline("AB"), "not fitted yet"),
+        (make_formation_energy_pipeline("rock-salt"), "not fitted yet"),
     ],
 )
 def test_refuses_models(tmp_path, model, message):

@@ -40,7 +40,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def space():
-    return Prototype("ABC2D6").candidates(ELEMENTS)
+    return Prototype("elpasolite").candidates(ELEMENTS)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_distance_from_the_training_data(model, space):
 )
 def test_distance_with_steps_between(space, between):
     rows = space[:40]
-    model = make_pipeline(ElementalModeTransformer(prototype="ABC2D6"), *between, Ridge())
+    model = make_pipeline(ElementalModeTransformer(prototype="elpasolite"), *between, Ridge())
     model.fit(rows, np.arange(40.0))
     found = screen(model, rows[:, [1, 0, 2, 3]], k=40, X_train=rows)
     np.testing.assert_allclose(found["distance"], 0, atol=1e-2)
@@ -227,7 +227,7 @@ def test_wrong_use_is_refused(model, space):
         screen(small, ["NaCl", "KCl", "NaBr", "NaXx"], batch_size=2)
     with pytest.raises(ValueError, match="need a pipeline with a transformer"):
         screen(Constant().fit(None), space, X_train=space[:2])
-    strange = Prototype("ABC2D6").candidates(["Na", "Al", "K", "F", "Og", "Lv"])
+    strange = Prototype("elpasolite").candidates(["Na", "Al", "K", "F", "Og", "Lv"])
     with pytest.raises(ValueError, match="contain Lv, Og, for which the model has no modes"):
         screen(model, strange)
     assert len(screen(model, strange, exclude_elements=["Lv", "Og"])) == 12
@@ -256,8 +256,8 @@ def test_a_finished_screening_is_read_with_other_filters(model, space, everythin
 def test_a_folder_of_another_screening_is_refused(model, space, tmp_path):
     settings = {"output": tmp_path / "own", "batch_size": 1000}
     screen(model, space, **settings)
-    other = Prototype("ABC2D6").candidates([*ELEMENTS[:-1], "Br"])
-    sites = Prototype("ABC2D6", equivalent_sites=()).candidates(ELEMENTS)
+    other = Prototype("elpasolite").candidates([*ELEMENTS[:-1], "Br"])
+    sites = Prototype("elpasolite", equivalent_sites=()).candidates(ELEMENTS)
     changed = load_pretrained("elpasolites")
     changed[-1].target_mean_ += 0.001
     for arguments, message in [
@@ -324,7 +324,7 @@ SCRIPT = """
 import sys, torch
 from sklearn_elmodes import Prototype, load_pretrained, screen
 torch.set_num_threads(1)
-space = Prototype("ABC2D6").candidates(sys.argv[2].split(","))
+space = Prototype("elpasolite").candidates(sys.argv[2].split(","))
 screen(load_pretrained("elpasolites"), space, k=20, return_std=True, output=sys.argv[1],
        batch_size=256, verbose=1)
 """

@@ -211,7 +211,7 @@ def test_pipeline():
     assert list(pipeline.named_steps) == ["elementalmodetransformer", "formationenergyregressor"]
     assert pipeline[-1].n_sites == pipeline[0].max_elements == 10
     with pytest.raises(ValueError, match="leave out prototype"):
-        make_formation_energy_pipeline("ABC2D6", architecture="set")
+        make_formation_energy_pipeline("elpasolite", architecture="set")
 
 
 def test_elements_have_the_energy_of_elements():

@@ -9,8 +9,8 @@ from sklearn.base import clone
 
 from sklearn_elmodes import ElementalModeTransformer, ElementAutoencoder, Prototype
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, PROPERTY_TABLES, property_table
+from sklearn_elmodes.modes import ElementModes
 from sklearn_elmodes.pretrained import rebuild
-from sklearn_elmodes.transformer import shipped_modes
 
 FORMULAS = ["NaCl", "Ca(OH)2", "CuSO4·5H2O", "Si", "K2NaAlF6", "Fe0.95O"]
 
@@ -22,7 +22,7 @@ def transformer():
 
 @pytest.fixture(scope="module")
 def sites():
-    return ElementalModeTransformer(prototype="ABC2D6", dtype="float64").fit(["K2NaAlF6"])
+    return ElementalModeTransformer(prototype="elpasolite", dtype="float64").fit(["K2NaAlF6"])
 
 
 def test_pooled_features_against_their_definition(transformer):
@@ -169,7 +169,7 @@ def test_an_element_without_modes_is_named_with_its_row_and_formula():
 
 
 def test_unknown_elements_on_sites_give_nan_only_on_request():
-    salts = ElementalModeTransformer(prototype="AB", handle_unknown="nan")
+    salts = ElementalModeTransformer(prototype="rock-salt", handle_unknown="nan")
     features = salts.fit_transform([["Na", "Cl"], ["Og", "Cl"]])
     assert np.isfinite(features[0]).all()
     assert np.isnan(features[1]).all()
@@ -198,7 +198,7 @@ def test_a_table_of_ones_own(elpasolites):
 def test_shipped_modes_are_what_training_gives(name, tmp_path):
     rebuild.write_modes(tmp_path)
     rebuilt = pd.read_csv(tmp_path / f"modes_{name}.csv", index_col=0, keep_default_na=False)
-    shipped = shipped_modes(name)
+    shipped = ElementModes.from_properties(name).to_frame()
     assert rebuilt.index.equals(shipped.index)
     # Machines round differently, and training carries that on.
     assert np.abs(rebuilt - shipped).to_numpy().max() < 0.05
@@ -207,7 +207,8 @@ def test_shipped_modes_are_what_training_gives(name, tmp_path):
 def test_default_settings_take_the_shipped_modes():
     transformer = ElementalModeTransformer().fit(["NaCl"])
     assert transformer.autoencoder_ is None
-    pd.testing.assert_frame_equal(transformer.modes_, shipped_modes("extended"))
+    shipped = ElementModes.from_properties("extended").to_frame()
+    pd.testing.assert_frame_equal(transformer.modes_, shipped)
     assert len(transformer.modes_) == 103
 
 
@@ -307,7 +308,7 @@ def test_check_rows_refuses_what_is_no_column(sites):
 def test_check_rows_rejects_what_would_become_nan():
     lenient = ElementalModeTransformer(handle_unknown="nan").fit(["NaCl"])
     assert lenient.check_rows(["NaCl", "OgF"])[0].tolist() == [0]
-    lenient = ElementalModeTransformer(prototype="AB", handle_unknown="nan").fit(["NaCl"])
+    lenient = ElementalModeTransformer(prototype="rock-salt", handle_unknown="nan").fit(["NaCl"])
     assert lenient.check_rows(["NaCl", "OgF"])[0].tolist() == [0]
 
 

@@ -33,7 +33,7 @@ def by_element() -> Featurize:
 def sites() -> Featurize:
     from sklearn_elmodes import ElementalModeTransformer
 
-    return ElementalModeTransformer(prototype="ABC2D6").fit(["K2NaAlF6"]).transform
+    return ElementalModeTransformer(prototype="elpasolite").fit(["K2NaAlF6"]).transform
 
 
 def amounts() -> Featurize:

@@ -34,17 +34,25 @@ def main() -> None:
     show_default=True,
     help="Folder for the tables and pictures.",
 )
+@click.option(
+    "--part",
+    "parts",
+    type=click.Choice((1, 2, 3)),
+    multiple=True,
+    default=(1, 2, 3),
+    help="Run only this part; may be repeated.  [default: all three]",
+)
 @click.option("--folds", type=click.IntRange(2, 10), default=5, show_default=True)
 @click.option("--quick", is_flag=True, help="Train briefly, to see that everything runs.")
 @one_line_errors
-def demo(output: Path, folds: int, quick: bool) -> None:
+def demo(output: Path, parts: tuple[int, ...], folds: int, quick: bool) -> None:
     """Learn modes, test a pipeline on measured enthalpies, predict elpasolites.
 
     Needs no network and takes about three minutes.
     """
     from sklearn_elmodes.cli._demo import run_demo
 
-    run_demo(output, folds=folds, quick=quick, say=click.echo)
+    run_demo(output, parts=parts, folds=folds, quick=quick, say=click.echo)
 
 
 @click.command(short_help="Print completion for a shell.")

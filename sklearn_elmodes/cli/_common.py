@@ -164,7 +164,7 @@ def load(model: str) -> Any:
 def kind_of(pipeline: Any) -> str:
     """Say what a pipeline is for."""
     prototype = pipeline[0].prototype_
-    return "formulas of any kind" if prototype is None else f"crystals of {prototype.formula}"
+    return "formulas of any kind" if prototype is None else f"crystals of {prototype}"
 
 
 def check_prototype(prototype: str | None, pipeline: Any, name: str) -> None:

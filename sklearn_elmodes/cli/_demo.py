@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +28,26 @@ from sklearn_elmodes.inspection import (
     share_of_neighbours,
 )
 from sklearn_elmodes.model_selection import predict_held_out
+from sklearn_elmodes.modes import DEFAULT_N_COMPONENTS, ElementModes
 from sklearn_elmodes.persistence import load_pretrained
 from sklearn_elmodes.pipelines import make_formation_energy_pipeline
-from sklearn_elmodes.transformer import DEFAULT_N_COMPONENTS, learn_modes
 
 # Elpasolites that have been made, and two that nobody would expect.
 _ELPASOLITES = ("K2NaAlF6", "K2LiAlF6", "Rb2NaInCl6", "Cs2NaBiCl6", "Ne2NaAlXe6", "O2NaAlCs6")
 
 
-def run_demo(output: Path, *, folds: int, quick: bool, say: Callable[[str], Any]) -> None:
-    """Run the demonstration and write its tables and pictures to a folder.
+def run_demo(
+    output: Path, *, parts: Collection[int], folds: int, quick: bool, say: Callable[[str], Any]
+) -> None:
+    """Run parts of the demonstration and write their tables and pictures to a folder.
 
     Parameters
     ----------
     output : Path
         Folder for ``modes.csv``, ``predictions.csv`` and three PNG files.
+    parts : collection of int
+        Parts to run: 1 learns modes, 2 cross-validates models on measured enthalpies, 3 predicts
+        elpasolites.
     folds : int
         Folds of the cross-validation.
     quick : bool
@@ -53,10 +58,14 @@ def run_demo(output: Path, *, folds: int, quick: bool, say: Callable[[str], Any]
     plt = pyplot()
     output.mkdir(parents=True, exist_ok=True)
     with plt.rc_context({"savefig.dpi": 120}):
-        _modes(output, quick, say)
-        _measured_enthalpies(output, folds, quick, say)
-        _elpasolites(say)
-    say(f"\nTables and pictures are in {output}/.")
+        if 1 in parts:
+            _modes(output, quick, say)
+        if 2 in parts:
+            _measured_enthalpies(output, folds, quick, say)
+        if 3 in parts:
+            _elpasolites(say)
+    if 1 in parts or 2 in parts:
+        say(f"\nTables and pictures are in {output}/.")
 
 
 def _modes(output: Path, quick: bool, say: Callable[[str], Any]) -> None:
@@ -65,7 +74,9 @@ def _modes(output: Path, quick: bool, say: Callable[[str], Any]) -> None:
     say(f"   auto-encoder into {DEFAULT_N_COMPONENTS} numbers for each element.")
     settings = ElementAutoencoder(random_state=0, max_iter=100 if quick else 300)
     settings.set_params(verbose=int(sys.stderr.isatty()))
-    modes, autoencoder = learn_modes(table, DEFAULT_N_COMPONENTS, settings)
+    learned = ElementModes.from_properties(table, autoencoder=settings)
+    modes, autoencoder = learned.to_frame(), learned.autoencoder
+    assert autoencoder is not None, "the modes were learned"
     modes.to_csv(output / "modes.csv", float_format="%.6g")
     restored = autoencoder.inverse_transform(modes.to_numpy())
     scores = reconstruction_r2(table, restored)

@@ -62,34 +62,23 @@ def modes(
     from sklearn_elmodes.cli._tables import write_table
     from sklearn_elmodes.elements import property_table
     from sklearn_elmodes.inspection import nearest_elements, reconstruction_r2
-    from sklearn_elmodes.transformer import (
-        DEFAULT_N_COMPONENTS,
-        ElementalModeTransformer,
-        ships_modes,
-    )
+    from sklearn_elmodes.modes import DEFAULT_N_COMPONENTS, ElementModes
 
     named = properties in ("extended", "herr2019")
     table = property_table(properties) if named else _read_properties(properties)
-    settings: dict[str, Any] = {
-        "n_components": n_components or DEFAULT_N_COMPONENTS,
-        "properties": properties if named else table,
-        "autoencoder": None,
-    }
-    if seed is not None or not ships_modes(**settings):
-        settings["autoencoder"] = ElementAutoencoder(
-            random_state=seed or 0, verbose=int(sys.stderr.isatty())
-        )
-    transformer = ElementalModeTransformer(**settings)
-    transformer.fit([table.index[0]])  # any element with modes will do
-    found = transformer.modes_
+    source = properties if named else table
+    n_components = n_components or DEFAULT_N_COMPONENTS
+    learner = None
+    if seed is not None or not ElementModes.are_shipped(source, n_components):
+        learner = ElementAutoencoder(random_state=seed or 0, verbose=int(sys.stderr.isatty()))
+    learned = ElementModes.from_properties(source, n_components, learner)
+    found = learned.to_frame()
     symbols = tuple(symbol for text in symbols for symbol in split_list(text))
     for symbol in symbols:
         if symbol not in found.index:
             raise ValueError(f"{symbol!r} is no element with modes; write symbols, as Na K Cl.")
-    if transformer.autoencoder_ is not None:
-        scores = reconstruction_r2(
-            table, transformer.autoencoder_.inverse_transform(found.to_numpy())
-        )
+    if learned.autoencoder is not None:
+        scores = reconstruction_r2(table, learned.autoencoder.inverse_transform(learned.values))
         worst = min(scores, key=lambda name: scores[name])
         mean = sum(scores.values()) / len(scores)
         click.echo(

@@ -65,7 +65,7 @@ def _training_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--prototype",
-            help="Structure that all crystals share, as ABC2D6; formulas of any kind if left out.",
+            help="Structure of all crystals: elpasolite, ABX3. Formulas of any kind if left out.",
         ),
         input_format_option,
         click.option("--target", required=True, help="Name of the column of energies."),
@@ -114,7 +114,7 @@ def _pipeline(
 
 def _card(name: str, table: str, target: str, X: Any, y: Any) -> str:
     """Tell in a model card what a model was trained on, and how."""
-    from sklearn_elmodes.occupations import contained_elements
+    from sklearn_elmodes._inputs import contained_elements
 
     where = "standard input" if table == "-" else Path(table).name
     n_elements = int(contained_elements(X).any(axis=0).sum())

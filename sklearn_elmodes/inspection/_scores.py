@@ -8,9 +8,9 @@ import numpy as np
 from scipy.spatial.distance import pdist, squareform
 from sklearn.metrics import r2_score
 
+from sklearn_elmodes._inputs import contained_elements
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, table_position
 from sklearn_elmodes.model_selection import LeaveOneElementOut, predict_held_out
-from sklearn_elmodes.occupations import contained_elements
 
 
 def nearest_elements(modes: Any, symbol: str) -> list[str]:

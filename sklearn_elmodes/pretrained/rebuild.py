@@ -11,9 +11,9 @@ from pathlib import Path
 
 from sklearn_elmodes.datasets import fetch_elpasolites
 from sklearn_elmodes.elements import PROPERTY_TABLES, property_table
+from sklearn_elmodes.modes import ElementModes
 from sklearn_elmodes.persistence import save_model
 from sklearn_elmodes.pipelines import make_formation_energy_pipeline
-from sklearn_elmodes.transformer import DEFAULT_N_COMPONENTS, learn_modes
 
 FOLDER = Path(__file__).parent
 
@@ -21,14 +21,16 @@ FOLDER = Path(__file__).parent
 def write_modes(folder: Path) -> None:
     """Write ``modes_<table>.csv`` for every named table."""
     for name in PROPERTY_TABLES:
-        modes, _ = learn_modes(property_table(name), DEFAULT_N_COMPONENTS)
+        modes = ElementModes.from_properties(property_table(name)).to_frame()
         modes.to_csv(folder / f"modes_{name}.csv", float_format="%.7g", lineterminator="\n")
 
 
 def write_elpasolite_model(folder: Path) -> None:
     """Train the default pipeline on all 10,590 elpasolites and write it."""
     X, y = fetch_elpasolites(return_X_y=True)
-    model = make_formation_energy_pipeline("ABC2D6", calibrate_std=True, random_state=0, verbose=1)
+    model = make_formation_energy_pipeline(
+        "elpasolite", calibrate_std=True, random_state=0, verbose=1
+    )
     model.fit(X, y)
     card = FOLDER.joinpath("elpasolites.md").read_text(encoding="utf-8")
     save_model(model, folder / "elpasolites.safetensors", card=card)

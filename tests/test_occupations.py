@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from sklearn_elmodes import load_pretrained
-from sklearn_elmodes.occupations import alchemical_path, contained_elements, parse_species
+from sklearn_elmodes._inputs import contained_elements
+from sklearn_elmodes.occupations import alchemical_path, parse_species
 
 PATHS = [
     (["Na", "Al", "Cs", "F"], ["K", "Al", "Cs", "F"]),

@@ -1,0 +1,109 @@
+"""What X is: compositions in one column, or species in a column for each site."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_elmodes._rows import Reading, Reasons
+from sklearn_elmodes.compositions import Compositions
+from sklearn_elmodes.formulas import _as_column, _read_formulas
+from sklearn_elmodes.occupations import Occupations, _read_occupations
+
+
+class Structure(Protocol):
+    """What has sites, and finds the element of each site from a formula."""
+
+    formula: str
+    sites: tuple[str, ...]
+
+    def _assign_rows(self, compositions: Compositions) -> tuple[NDArray[np.intp], Reasons]: ...
+
+
+def read(X: Any, prototype: Structure | None = None) -> Reading[Any]:
+    """Read X as far as possible.
+
+    Parameters
+    ----------
+    X : sequence of shape (n_samples,), (n_samples, 1) or (n_samples, n_sites)
+        Compositions or, with a prototype, species on its sites, too.
+    prototype : Prototype, default=None
+        The structure of all rows.
+
+    Returns
+    -------
+    Reading of Compositions without a prototype, of Occupations with one
+
+    Raises
+    ------
+    ValueError
+        If X as a whole is neither.
+    """
+    if prototype is None:
+        return _read_formulas(X)
+    sites = prototype.sites
+    if len(sites) == 1:
+        return _read_occupations([[species] for species in _as_column(X)], sites)
+    if n_columns(X) == 1:
+        return _read_formulas(X).then(lambda compositions: _assign(prototype, compositions))
+    if n_columns(X) != len(sites):
+        raise ValueError(
+            f"X has {n_columns(X)} columns; the prototype {prototype.formula} has the "
+            f"{len(sites)} sites {', '.join(sites)}. Pass one column of formulas, or one column "
+            "for each site."
+        )
+    return _read_occupations(in_order_of(sites, X), sites)
+
+
+def contained_elements(X: Any) -> NDArray[np.bool_]:
+    """Mark the elements of each row, be it a composition or a row of species.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, 118)
+        Column Z - 1 is True where the element of atomic number Z occurs.
+
+    Raises
+    ------
+    RowError
+        If a row cannot be read.
+    """
+    X = as_sequence(X)
+    reading: Reading[Any] = _read_formulas(X) if n_columns(X) == 1 else _read_occupations(X)
+    return np.asarray(reading.complete().elements())
+
+
+def n_columns(X: Any) -> int:
+    """Return the number of columns of compositions or species; 1 for a plain sequence."""
+    shape = getattr(X, "shape", None)
+    if shape is not None:
+        return 1 if len(shape) < 2 else int(shape[1])
+    first = next(iter(X), None) if isinstance(X, (list, tuple)) else None
+    return len(first) if isinstance(first, (list, tuple, np.ndarray)) else 1
+
+
+def values_of(X: Any) -> Any:
+    """Return the rows of X as they are, to show them in a table of rejected rows."""
+    if n_columns(X) == 1:
+        return _as_column(X)
+    return X.to_numpy() if hasattr(X, "to_numpy") else X
+
+
+def as_sequence(X: Any) -> Any:
+    """Make a list of what can only be iterated over; leave anything that is no column as it is."""
+    if hasattr(X, "shape") or isinstance(X, (list, str, bytes, Mapping, Set)):
+        return X
+    return list(X) if isinstance(X, Iterable) else X
+
+
+def in_order_of(sites: tuple[str, ...], X: Any) -> Any:
+    """Put the columns of a frame that are named like the sites in the order of the sites."""
+    return X[list(sites)] if set(getattr(X, "columns", ())) == set(sites) else X
+
+
+def _assign(prototype: Structure, compositions: Compositions) -> tuple[Occupations, Reasons]:
+    atomic_numbers, rejected = prototype._assign_rows(compositions)
+    return Occupations.of_elements(atomic_numbers), rejected

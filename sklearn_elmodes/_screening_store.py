@@ -1,0 +1,195 @@
+"""Predictions of a screening on disk: one Parquet file for each batch."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_elmodes._files import write_atomically
+from sklearn_elmodes.candidates import Candidates, CandidatesShard
+
+_MANIFEST = "_screening.json"  # readers of a folder of Parquet files pass over a leading _
+_FORMAT = 2
+_PROBES = 64  # candidates by whose predictions a model is recognised
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Candidates, by position and as they are, and what was computed for them."""
+
+    positions: NDArray[np.intp]
+    rows: NDArray[Any]
+    values: dict[str, NDArray[np.float64]]
+
+
+class Job(Protocol):
+    """What is predicted, and how."""
+
+    columns: list[str]
+    excluded: list[int]
+
+    @property
+    def value_names(self) -> list[str]:
+        """Names of the computed columns."""
+
+    def wanted(self, start: int, part: Any) -> tuple[NDArray[np.intp], NDArray[Any]]:
+        """Return position and rows of the candidates of a part that are to be predicted."""
+
+    def predict(
+        self, positions: NDArray[np.intp], rows: NDArray[Any]
+    ) -> dict[str, NDArray[np.float64]]:
+        """Compute what ``value_names`` lists."""
+
+
+class Store:
+    """A folder with one Parquet file for each batch, and what tells whose it is."""
+
+    def __init__(self, folder: Path, job: Job, candidates: Any, batch_size: int) -> None:
+        try:
+            import pyarrow.parquet  # noqa: F401
+        except ImportError as error:
+            raise ImportError(
+                "Keeping all predictions needs pyarrow: pip install 'sklearn-elmodes[screen]'"
+            ) from error
+        self.folder = folder
+        self.job = job
+        self.candidates = candidates
+        self.batch_size = batch_size
+
+    def __enter__(self) -> Store:
+        from filelock import FileLock, Timeout
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        names = {path.name for path in self.folder.iterdir() if path.name[0] != "."}
+        if names and _MANIFEST not in names:
+            raise ValueError(f"{self.folder} holds other files; choose an empty folder.")
+        self.lock = FileLock(self.folder / ".lock")
+        try:
+            self.lock.acquire(timeout=0)
+        except Timeout:
+            raise ValueError(f"Another process is writing to {self.folder}.") from None
+        try:
+            self._check_manifest()
+        except BaseException:
+            self.lock.release()
+            raise
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.lock.release()
+
+    def path(self, start: int) -> Path:
+        """Return the file of the batch that begins at ``start``."""
+        return self.folder / f"part-{start // self.batch_size:06d}.parquet"
+
+    def _check_manifest(self) -> None:
+        """Write what is screened and by what, or compare it with what is there."""
+        probe = self._probe()
+        own: dict[str, Any] = {
+            "format": _FORMAT,
+            "n_candidates": len(self.candidates),
+            "batch_size": self.batch_size,
+            "columns": [*self.job.columns, *self.job.value_names],
+            "exclude_elements": sorted(self.job.excluded),
+            "probe": probe,
+        }
+        path = self.folder / _MANIFEST
+        if not path.exists():
+            write_atomically(path, (json.dumps(own, indent=1) + "\n").encode())
+            return
+        try:
+            there = json.loads(path.read_text(encoding="utf-8"))
+            differing = [name for name in own if name != "probe" and there[name] != own[name]]
+            if there["probe"]["candidates"] != probe["candidates"]:
+                differing.append("candidates")
+            for name in self.job.value_names if not differing and probe["candidates"] else ():
+                # The same model on another machine differs in the last digits.
+                written, own_values = np.array(there["probe"][name], float), np.array(probe[name])
+                tolerance = 1e-4 * np.ptp(own_values) + 1e-6 * np.abs(own_values).max()
+                if not np.allclose(written, own_values, rtol=0, atol=tolerance):
+                    differing.append(f"values of {name}: another model or training set")
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"{path} is no record of a screening: {error!r:.200}") from error
+        if differing:
+            raise ValueError(
+                f"{self.folder} belongs to another screening; it differs in "
+                f"{', '.join(differing)}. Choose another folder, or delete this one."
+            )
+
+    def _probe(self) -> dict[str, list[Any]]:
+        """Predict a few candidates, spread over the space, to recognise space and model."""
+        total = len(self.candidates)
+        chosen = np.unique(np.linspace(0, max(total - 1, 0), _PROBES).astype(int)).tolist()
+        wanted = [self.job.wanted(i, part_of(self.candidates, i, i + 1)) for i in chosen]
+        positions, rows = (np.concatenate(parts) for parts in zip(*wanted, strict=True))
+        values = self.job.predict(positions, rows)
+        species = self._as_text(rows).tolist()
+        return {
+            "candidates": [[n, *s] for n, s in zip(positions.tolist(), species, strict=True)],
+            **{name: numbers.tolist() for name, numbers in values.items()},
+        }
+
+    def write(self, start: int, batch: Batch) -> None:
+        """Write the file of a batch, whole or not at all."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        species = self._as_text(batch.rows)
+        columns = [
+            pa.array(batch.positions),
+            *(pa.array(column, pa.string()) for column in species.T),
+            *(pa.array(batch.values[name]) for name in self.job.value_names),
+        ]
+        content = io.BytesIO()
+        table = pa.table(columns, ["candidate", *self.job.columns, *self.job.value_names])
+        pq.write_table(table, content, compression="zstd")
+        write_atomically(self.path(start), content.getvalue())
+
+    def _as_text(self, rows: NDArray[Any]) -> NDArray[np.str_]:
+        if rows.dtype.kind != "U":  # NumPy would take compositions apart
+            rows = np.array([str(species) for species in rows.ravel().tolist()], dtype=str)
+        return rows.reshape(-1, len(self.job.columns))
+
+    def read(self, start: int) -> Batch | None:
+        """Read the file of a batch; None if it is not there, or damaged."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = self.path(start)
+        if not path.exists():
+            return None
+        try:
+            frame = pq.ParquetFile(path).read().to_pandas().set_index("candidate")
+            if list(frame.columns) != [*self.job.columns, *self.job.value_names]:
+                raise ValueError("it has other columns")
+            values = {name: frame[name].to_numpy(np.float64) for name in self.job.value_names}
+            if not all(np.isfinite(numbers).all() for numbers in values.values()):
+                raise ValueError("it holds values that are no numbers")
+        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+            warnings.warn(f"{path} is damaged and is written again: {error!s:.200}", stacklevel=4)
+            return None
+        part = part_of(self.candidates, start, start + self.batch_size)
+        positions, rows = self.job.wanted(start, part)
+        written = frame[self.job.columns].to_numpy().astype(str)
+        if not np.array_equal(frame.index, positions) or not np.array_equal(
+            self._as_text(rows), written
+        ):
+            raise ValueError(f"{path} belongs to another screening: its candidates differ.")
+        return Batch(positions, rows, values)
+
+
+def part_of(candidates: Any, start: int, stop: int) -> Any:
+    """Cut out candidates; of a space without working them out."""
+    stop = min(stop, len(candidates))
+    if isinstance(candidates, (Candidates, CandidatesShard)):
+        part = CandidatesShard(candidates, start, stop)
+        # A filtered space is long to write down; a batch of it is not.
+        return part.to_numpy() if part.space.is_filtered() else part
+    return getattr(candidates, "iloc", candidates)[start:stop]

@@ -1,0 +1,90 @@
+"""How far predictions can be trusted: distance to the training data, and stds that are too wide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_elmodes.exceptions import RowError
+
+
+class TrainingDistance:
+    """Distance of rows from the nearest training row, in the space of the features.
+
+    Parameters
+    ----------
+    estimator : Pipeline
+        Fitted; it has a transformer and ends in a regressor or classifier.
+    X_train : array-like of shape (n_train,) or (n_train, n_sites)
+        Rows on which it was trained.
+
+    Raises
+    ------
+    ValueError
+        If ``estimator`` is not a pipeline of at least two steps, or a training row
+        cannot be read.
+
+    Notes
+    -----
+    The distance is Euclidean, between the features that enter the last step. Of a
+    pipeline with a prototype, it is the smallest one under all symmetries of the
+    structure. The elements of two formulas do not line up in
+    ``ElementalModeTransformer(pooling=None)``; there the standardised statistics of
+    the modes are compared.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes import load_pretrained
+    >>> from sklearn_elmodes.applicability import TrainingDistance
+    >>> distance = TrainingDistance(load_pretrained("elpasolites"), ["K2NaAlF6", "Cs2NaBiCl6"])
+    >>> distance.of(["Cs2NaBiCl6", "K2NaGaF6"]).round(1)
+    array([0. , 0.7])
+    """
+
+    def __init__(self, estimator: Any, X_train: Any) -> None:
+        import pandas as pd
+        from sklearn.neighbors import NearestNeighbors
+
+        if not hasattr(estimator, "steps") or len(estimator.steps) < 2:
+            raise ValueError("Distances from the training rows need a pipeline with a transformer.")
+        first, between = estimator[0], estimator[1:-1]
+        comparable = getattr(first, "_comparable", lambda: first)()
+        try:
+            features = comparable.transform(X_train)
+        except RowError as error:
+            raise ValueError(f"X_train: {error}") from None
+        if comparable is not first:
+            between = make_pipeline(StandardScaler().fit(features))
+        steps = (comparable, *(step for _, step in between.steps))
+        self._transform = make_pipeline(*steps).transform
+        prototype = getattr(first, "prototype_", None)
+        if prototype is not None:
+            columns = np.arange(features.shape[1]).reshape(prototype.n_sites, -1)
+            moved = [
+                np.asarray(features)[:, columns[list(order)].ravel()]
+                for order in prototype.permutations
+            ]
+            names = getattr(features, "columns", None)
+            features = np.concatenate(moved)
+            if names is not None:
+                features = pd.DataFrame(features, columns=names)
+        if between.steps:
+            features = between.transform(features)
+        self._nearest = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(features)
+
+    def of(self, X: Any) -> NDArray[np.float64]:
+        """Return the distance of each row from the nearest training row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples,) or (n_samples, n_sites)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        return np.asarray(self._nearest.kneighbors(self._transform(X))[0][:, 0])

@@ -1,0 +1,149 @@
+"""Amounts of the elements: fractions, and reduced formula units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_elmodes.elements import SYMBOLS
+
+# Atoms in a formula unit of whole amounts at most, and in one of amounts that are not whole;
+# how close these come to whole numbers, the best limit last; rows treated together.
+_MAX_UNIT_ATOMS = 150
+_UNIT_ATOMS = np.arange(1, 25)
+_CLOSE_TO_WHOLE = (0.2, 0.1, 0.05, 0.02)
+_UNIT_ROWS = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Compositions:
+    """Amounts of the elements in many formulas, one run of entries per formula.
+
+    Attributes
+    ----------
+    starts : ndarray of shape (n_samples + 1,)
+        Formula ``i`` owns the entries ``starts[i]`` to ``starts[i + 1]``.
+    atomic_numbers : ndarray of shape (n_entries,)
+        One entry per element of a formula, in the order in which it is written.
+    amounts : ndarray of shape (n_entries,)
+        Atoms of that element per formula unit, finite and positive.
+    """
+
+    starts: NDArray[np.intp]
+    atomic_numbers: NDArray[np.intp]
+    amounts: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def rows(self) -> NDArray[np.intp]:
+        """Index of the formula to which each entry belongs, shape (n_entries,)."""
+        return np.repeat(np.arange(len(self)), np.diff(self.starts))
+
+    @property
+    def fractions(self) -> NDArray[np.float64]:
+        """Atomic fraction of each entry, shape (n_entries,)."""
+        totals = np.add.reduceat(self.amounts, self.starts[:-1]) if len(self) else self.amounts
+        return self.amounts / np.repeat(totals, np.diff(self.starts))
+
+    def part(self, start: int, stop: int) -> Compositions:
+        """Return the formulas from ``start`` up to ``stop``."""
+        starts = self.starts[start : stop + 1]
+        entries = slice(starts[0], starts[-1])
+        return Compositions(starts - starts[0], self.atomic_numbers[entries], self.amounts[entries])
+
+    def take(self, rows: NDArray[np.intp]) -> Compositions:
+        """Return some of the formulas, in the order of ``rows``."""
+        lengths = np.diff(self.starts)[rows]
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        entries = np.repeat(self.starts[:-1][rows] - starts[:-1], lengths) + np.arange(starts[-1])
+        return Compositions(starts, self.atomic_numbers[entries], self.amounts[entries])
+
+    def elements(self) -> NDArray[np.bool_]:
+        """Mark the elements of each formula, shape (n_samples, 118); column Z - 1 for Z."""
+        contains = np.zeros((len(self), len(SYMBOLS)), dtype=bool)
+        contains[self.rows, self.atomic_numbers - 1] = True
+        return contains
+
+    def describe(self, row: int) -> str:
+        """Write a formula for a message: ``Na1 Cl1``."""
+        return format_composition(self[row])
+
+    def __getitem__(self, row: int) -> dict[str, float]:
+        row = range(len(self))[row]
+        entries = slice(self.starts[row], self.starts[row + 1])
+        symbols = (SYMBOLS[z - 1] for z in self.atomic_numbers[entries])
+        return dict(zip(symbols, self.amounts[entries].tolist(), strict=True))
+
+
+def format_composition(composition: Mapping[str, float]) -> str:
+    """Write amounts for a message: ``Na1 Cl1``."""
+    return " ".join(f"{symbol}{amount:g}" for symbol, amount in composition.items())
+
+
+def reduce_amounts(amounts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scale amounts to a reduced formula unit, whatever multiple of it is written.
+
+    Whole amounts of up to 150 atoms are taken at their word: Fe19O20 is no rounded
+    FeO, as Fe0.95O may be.
+
+    Parameters
+    ----------
+    amounts : ndarray of shape (n_samples, n_elements)
+        Finite and not negative, with at least one positive amount in each row.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_elements)
+        Whole amounts divided by their greatest common divisor. Rows that are not whole,
+        or still have more than 150 atoms, are scaled to the smallest whole number of
+        atoms, from the number of elements up to 24, for which each amount lies within
+        0.02 of a whole number; if there is none, within 0.05, 0.1 or 0.2; if there is
+        none, to that for which they lie closest.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_elmodes.formulas import reduce_amounts
+    >>> reduce_amounts(np.array([[2.0, 0.0, 4.0], [0.95, 0.0, 1.0], [333.0, 0, 667.0]])).round(3)
+    array([[1.   , 0.   , 2.   ],
+           [0.974, 0.   , 1.026],
+           [0.999, 0.   , 2.001]])
+    """
+    # Beyond 2**53 neighbouring numbers are further apart than 1.
+    whole = ((amounts == np.rint(amounts)) & (amounts < 2**53)).all(axis=1)
+    reduced = np.empty_like(amounts)
+    reduced[whole] = lowest_terms(amounts[whole].astype(np.int64))
+    whole[whole] = reduced[whole].sum(axis=1) <= _MAX_UNIT_ATOMS
+    rest = np.flatnonzero(~whole)
+    for start in range(0, len(rest), _UNIT_ROWS):
+        rows = rest[start : start + _UNIT_ROWS]
+        reduced[rows] = _nearly_whole(amounts[rows])
+    return reduced
+
+
+def lowest_terms(amounts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Divide rows of whole amounts by their greatest common divisors."""
+    return amounts // np.gcd.reduce(amounts, axis=1, keepdims=True)
+
+
+def _nearly_whole(amounts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scale rows to a small number of atoms for which their amounts are nearly whole."""
+    fractions = amounts / amounts.max(axis=1, keepdims=True)
+    fractions /= fractions.sum(axis=1, keepdims=True)
+    scaled = fractions[:, None] * _UNIT_ATOMS[:, None]  # (n_rows, n_units, n_elements)
+    distance = np.abs(scaled - np.rint(scaled)).max(axis=2).round(9)
+    # One atom of Gd0.17Ni0.83 is no formula unit, however near to one atom of nickel.
+    n_elements = np.minimum(np.count_nonzero(fractions, axis=1), len(_UNIT_ATOMS))
+    distance[n_elements[:, None] > _UNIT_ATOMS] = np.inf
+    unit = distance.argmin(axis=1)
+    for limit in _CLOSE_TO_WHOLE:
+        close = distance <= limit
+        unit = np.where(close.any(axis=1), close.argmax(axis=1), unit)
+    best = scaled[np.arange(len(unit)), unit]
+    # What is whole but for rounding is whole.
+    return np.where(np.abs(best - np.rint(best)) < 1e-6, np.rint(best), best)
