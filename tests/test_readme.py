@@ -30,7 +30,8 @@ def test_every_block_of_the_readme_stands_alone(number, capsys, tmp_path, monkey
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_code_of_the_docs_runs_from_top_to_bottom(page, capsys):
+def test_code_of_the_docs_runs_from_top_to_bottom(page, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     names = {"__name__": page.stem}
     for block in BLOCK.findall(page.read_text(encoding="utf-8")):
         exec(compile(block, page.name, "exec"), names)
