@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ def write_atomically(
     Parameters
     ----------
     path : str or path-like
-        A link is followed. A device or pipe is written to as it is.
+        A link is followed. A device or pipe is written to as it is. A file that is
+        replaced hands on its permissions.
     content : bytes
     check : callable, default=None
         Gets the path of the new file before it takes its name; may raise.
@@ -27,9 +29,12 @@ def write_atomically(
         path.write_bytes(content)
         return
     path = path.resolve()
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    # Not longer than the name itself may be, and hidden from whoever lists the folder.
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with temporary.open("xb") as file:
+            if path.exists():
+                os.chmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
             file.write(content)
             file.flush()
             os.fsync(file.fileno())  # the name must not survive a power cut that the bytes do not

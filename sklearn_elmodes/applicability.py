@@ -42,7 +42,7 @@ class TrainingDistance:
     >>> from sklearn_elmodes.applicability import TrainingDistance
     >>> distance = TrainingDistance(load_pretrained("elpasolites"), ["K2NaAlF6", "Cs2NaBiCl6"])
     >>> distance.of(["Cs2NaBiCl6", "K2NaGaF6"]).round(1)
-    array([0. , 0.7])
+    array([0. , 3.3])
     """
 
     def __init__(self, estimator: Any, X_train: Any) -> None:

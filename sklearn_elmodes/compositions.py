@@ -108,7 +108,7 @@ def reduce_amounts(amounts: NDArray[np.float64]) -> NDArray[np.float64]:
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_elmodes.formulas import reduce_amounts
+    >>> from sklearn_elmodes.compositions import reduce_amounts
     >>> reduce_amounts(np.array([[2.0, 0.0, 4.0], [0.95, 0.0, 1.0], [333.0, 0, 667.0]])).round(3)
     array([[1.   , 0.   , 2.   ],
            [0.974, 0.   , 1.026],

@@ -150,15 +150,20 @@ class Prototype:
         """Whether some sites are exchanged only together with others."""
         return equivalent_sets(self.permutations) is None
 
-    def __repr__(self) -> str:
+    def _arguments(self) -> dict[str, Any]:
+        """Return the arguments that make this prototype."""
         if self.name:
-            return f"Prototype({self.name!r})"
+            return {"formula": self.name}
         if self._is_coupled:
             orders = ["".join(self.sites[i] for i in order) for order in self.permutations]
-            return f"Prototype({self.formula!r}, permutations={orders!r})"
+            return {"formula": self.formula, "permutations": orders}
         if self.equivalent_sites:
-            return f"Prototype({self.formula!r}, equivalent_sites={self.equivalent_sites!r})"
-        return f"Prototype({self.formula!r})"
+            return {"formula": self.formula, "equivalent_sites": self.equivalent_sites}
+        return {"formula": self.formula}
+
+    def __repr__(self) -> str:
+        formula, *others = self._arguments().items()
+        return f"Prototype({', '.join([repr(formula[1]), *(f'{k}={v!r}' for k, v in others)])})"
 
     def __str__(self) -> str:
         return f"{self.name} ({self.formula})" if self.name else self.formula

@@ -313,6 +313,23 @@ def test_damaged_shards_are_written_again_and_foreign_ones_refused(model, space,
         screen(model, space, **settings)
 
 
+def test_a_flipped_bit_is_noticed(model, space, tmp_path):
+    settings = {"output": tmp_path, "batch_size": 500, "k": 5}
+    expected = screen(model, space, **settings)
+    path = min(tmp_path.glob("part-*"))
+    whole = path.read_bytes()
+    rng = np.random.RandomState(0)
+    for position, bit in zip(
+        rng.randint(len(whole), size=20), rng.randint(8, size=20), strict=True
+    ):
+        content = bytearray(whole)
+        content[position] ^= 1 << bit
+        path.write_bytes(content)
+        with pytest.warns(UserWarning, match="part-000000.parquet is damaged"):
+            pd.testing.assert_frame_equal(screen(model, space, **settings), expected)
+        assert path.read_bytes() == whole
+
+
 def test_two_screenings_do_not_share_a_folder(model, space, tmp_path):
     from filelock import FileLock
 

@@ -323,27 +323,26 @@ def evaluate(
 
 def _summarise(found: Any, scheme: str, unit: str) -> dict[str, Any]:
     """Reduce predictions to scores, over all rows and over folds or elements."""
-    import numpy as np
-    from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+    from sklearn_elmodes.inspection import prediction_scores
 
-    true, predicted = found["true"].astype(float), found["predicted"]
-    error = (predicted - true).abs()
+    scores = prediction_scores(found)
+    error = (found["predicted"] - found["true"].astype(float)).abs()
     by = "held_out" if "held_out" in found else "fold"
     parts = error.groupby(found[by], sort=False).mean()
     summary: dict[str, Any] = {
         "scheme": scheme,
         "unit": unit,
         "rows": int(found["row"].nunique()),
-        "mae": mean_absolute_error(true, predicted),
+        "mae": scores["mae"],
         "mae_mean_of_parts": float(parts.mean()),
         "mae_std_of_parts": float(parts.std()) if len(parts) > 1 else None,
-        "rmse": root_mean_squared_error(true, predicted),
-        "r2": float(r2_score(true, predicted)) if len(true) > 1 else None,
-        "mae_of_the_mean": float(np.abs(true - true.mean()).mean()),
+        "rmse": scores["rmse"],
+        "r2": scores["r2"],
+        "mae_of_the_mean": scores["mae_of_mean"],
         f"mae_by_{by}": {str(name): float(mae) for name, mae in parts.items()},
     }
     if "std" in found:
-        summary["share_within_one_std"] = float((error <= found["std"]).mean())
+        summary["share_within_one_std"] = scores["within_one_std"]
     return summary
 
 

@@ -14,6 +14,7 @@ from sklearn_elmodes.inspection._scores import (
     error_by_element,
     held_out_scores,
     nearest_elements,
+    prediction_scores,
     reconstruction_r2,
     share_of_neighbours,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "error_by_element",
     "held_out_scores",
     "nearest_elements",
+    "prediction_scores",
     "pyplot",
     "reconstruction_r2",
     "share_of_neighbours",

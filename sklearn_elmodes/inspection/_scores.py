@@ -175,6 +175,56 @@ def scores_by_element(predictions: Any) -> Any:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def prediction_scores(predictions: Any) -> dict[str, float | None]:
+    """Score predictions and, where there are some, their standard deviations.
+
+    Parameters
+    ----------
+    predictions : DataFrame of shape (n_samples, n_columns)
+        Columns ``true``, ``predicted`` and, if known, ``std``, as
+        :func:`~sklearn_elmodes.model_selection.predict_held_out` returns them.
+
+    Returns
+    -------
+    dict of {str: float or None}
+        In the unit of the target: ``mae``, ``median_error``, ``rmse`` and ``mae_of_mean``,
+        the mean absolute error of predicting the mean of all rows. Without a unit: ``r2``;
+        and with a column ``std`` its Spearman ``rank_correlation`` with the absolute error,
+        and the shares of rows whose error is ``within_one_std`` and ``within_two_stds``
+        (0.68 and 0.95 for a normal distribution). None where a score is undefined.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_elmodes.inspection import prediction_scores
+    >>> predictions = pd.DataFrame(
+    ...     {"true": [-1.0, 0.0, 1.0], "predicted": [-1.0, 0.5, 1.0], "std": [0.1, 0.3, 0.2]}
+    ... )
+    >>> scores = prediction_scores(predictions)
+    >>> round(scores["mae"], 3), scores["within_two_stds"]
+    (0.167, 1.0)
+    """
+    from scipy.stats import spearmanr
+
+    true = np.asarray(predictions["true"], dtype=float)
+    predicted = np.asarray(predictions["predicted"], dtype=float)
+    error = np.abs(predicted - true)
+    scores: dict[str, float | None] = {
+        "mae": float(error.mean()),
+        "median_error": float(np.median(error)),
+        "rmse": float(np.sqrt(np.mean(error**2))),
+        "r2": float(r2_score(true, predicted)) if np.ptp(true) else None,
+        "mae_of_mean": float(np.abs(true - true.mean()).mean()),
+    }
+    if "std" in predictions:
+        std = np.asarray(predictions["std"], dtype=float)
+        varies = np.ptp(std) > 0 and np.ptp(error) > 0
+        scores["rank_correlation"] = float(spearmanr(std, error).statistic) if varies else None
+        scores["within_one_std"] = float((error <= std).mean())
+        scores["within_two_stds"] = float((error <= 2 * std).mean())
+    return scores
+
+
 def error_by_element(X: Any, y_true: Any, y_pred: Any) -> Any:
     """Average the absolute errors of all samples that contain an element.
 
