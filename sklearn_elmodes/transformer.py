@@ -98,7 +98,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
 
     The reduced formula unit has the smallest whole amounts. Where these are not
     whole, as in La0.85Sr0.15MnO3, it has the smallest whole number of atoms for which
-    they are nearly; see :func:`~sklearn_elmodes.formulas.reduce_amounts`.
+    they are nearly; see :func:`~sklearn_elmodes.compositions.reduce_amounts`.
 
     A site may hold a mixture, ``"Na0.5K0.5"``: its modes are the mean of those
     of its elements (the virtual-crystal approximation).
