@@ -183,7 +183,7 @@ class ElementalModes(BaseFeaturizer):
         return not self._read([composition]).rejected
 
     def feature_labels(self) -> list[str]:
-        """Return the names of the features, those of :class:`~sklearn_elmodes.ElementalModeTransformer`.
+        """Return the names of the features, as the transformer names them.
 
         Returns
         -------
