@@ -158,15 +158,6 @@ class EnsembleRegressor(RegressorMixin, NetworkEnsemble):
         self.std_floor_, self.std_scale_ = std_floor, std_scale
 
 
-def widest_std(regressor: EnsembleRegressor) -> float:
-    """Return the std above which a prediction means nothing.
-
-    It is the standard deviation of the training targets: members that disagree by more say
-    less than the mean of these targets does.
-    """
-    return regressor.target_scale_
-
-
 def fit_std(error: NDArray[np.float64], std: NDArray[np.float64]) -> tuple[float, float]:
     """Find floor and scale with which errors are most likely Gaussian of that std."""
     from scipy.optimize import minimize

@@ -468,7 +468,7 @@ class FormulaCandidates(Candidates):
         return pd.DataFrame(table, columns=self.elements)
 
 
-def read_elements(elements: Any, name: str = "elements") -> NDArray[np.intp]:
+def _read_elements(elements: Any, name: str = "elements") -> NDArray[np.intp]:
     """Read a list of elements under a parameter's name, in order of atomic number."""
     if isinstance(elements, str) or not isinstance(elements, Iterable):
         raise ValueError(f"{name} must be a list of symbols, got {shown(elements)}: ['Li', 'Na'].")
@@ -480,7 +480,7 @@ def read_elements(elements: Any, name: str = "elements") -> NDArray[np.intp]:
 
 
 def _some_elements(elements: Any, name: str = "elements") -> NDArray[np.intp]:
-    numbers = read_elements(elements, name)
+    numbers = _read_elements(elements, name)
     if not len(numbers):
         raise ValueError(f"{name} is empty.")
     return numbers

@@ -22,7 +22,7 @@ from sklearn_elmodes._validation import shown
 from sklearn_elmodes.candidates import SiteCandidates
 from sklearn_elmodes.compositions import Compositions, format_composition
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS
-from sklearn_elmodes.occupations import reasons_by_site
+from sklearn_elmodes.occupations import _reasons_by_site
 
 # Formula and equivalent sites of structures that are known by name. In rock salt
 # a shift by half a cell exchanges A and B; in elpasolite too, since all C and D
@@ -312,7 +312,7 @@ class Prototype:
             numbers[index] = ATOMIC_NUMBERS[symbol]
             if others:
                 wrong[index] = f"{shown(occupations.species[index])} is a mixture"
-        raise_first(reasons_by_site(occupations, wrong, self.sites))
+        raise_first(_reasons_by_site(occupations, wrong, self.sites))
         return numbers[occupations.sites]
 
     def _advice(self) -> str:

@@ -20,7 +20,7 @@ from sklearn_elmodes.candidates import (
     Candidates,
     CandidatesShard,
     SiteCandidates,
-    read_elements,
+    _read_elements,
 )
 from sklearn_elmodes.elements import ATOMIC_NUMBERS
 from sklearn_elmodes.exceptions import RowError
@@ -136,7 +136,7 @@ def screen(
         if most is not None and (not isinstance(most, Real) or np.isnan(most)):
             raise ValueError(f"{name}={shown(most)} must be a number or None.")
     check_is_fitted(estimator)
-    excluded = read_elements(exclude_elements, "exclude_elements").tolist()
+    excluded = _read_elements(exclude_elements, "exclude_elements").tolist()
     job = _Screening(
         estimator,
         _columns(estimator, candidates),

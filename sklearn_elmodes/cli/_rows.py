@@ -8,8 +8,8 @@ import click
 import numpy as np
 import pandas as pd
 
-from sklearn_elmodes._regression import widest_std
 from sklearn_elmodes._validation import shown
+from sklearn_elmodes.applicability import widest_std
 from sklearn_elmodes.cli._common import progress
 from sklearn_elmodes.cli._tables import as_csv, numbers, read_table, take_column, write_table
 from sklearn_elmodes.formulas import element_fractions
@@ -61,7 +61,7 @@ def predict_rows(pipeline: Any, column: Any) -> dict[str, Any]:
         for i, name in enumerate(names)
     }
     if several:
-        limit = widest_std(pipeline[-1])
+        limit = widest_std(pipeline)
         wild = np.flatnonzero(found["std"] > limit)
         if len(wild):
             click.echo(

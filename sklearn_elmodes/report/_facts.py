@@ -9,8 +9,8 @@ from importlib.metadata import version
 from numbers import Integral
 from typing import Any
 
-from sklearn_elmodes import __version__
 from sklearn_elmodes._validation import listed, shown
+from sklearn_elmodes._version import __version__
 from sklearn_elmodes.elements import SYMBOLS, block_of, property_table, table_position
 from sklearn_elmodes.report._words import Facts, with_unit
 
