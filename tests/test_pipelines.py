@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from sklearn_elmodes import ElementAutoencoder, make_formation_energy_pipeline
+from sklearn_elmodes import ElementAutoencoder, Prototype, make_formation_energy_pipeline
 from sklearn_elmodes.elements import property_table
 
 
@@ -48,11 +48,11 @@ def test_steps(arguments, names):
 
 
 def test_symmetry_of_a_prototype_may_be_replaced():
-    default = make_formation_energy_pipeline("ABC2D6")[-1]
+    default = make_formation_energy_pipeline("elpasolite")[-1]
     assert (default.n_sites, default.equivalent_sites) == (4, ((0, 1),))
-    none = make_formation_energy_pipeline("ABC2D6", equivalent_sites=None)[-1]
+    none = make_formation_energy_pipeline("elpasolite", equivalent_sites=None)[-1]
     assert none.equivalent_sites is None
-    other = make_formation_energy_pipeline("ABC2D6", permutations=[(1, 0, 2, 3)])[-1]
+    other = make_formation_energy_pipeline("elpasolite", permutations=[(1, 0, 2, 3)])[-1]
     assert (other.equivalent_sites, other.permutations) == (None, [(1, 0, 2, 3)])
 
 
@@ -69,3 +69,15 @@ def test_symmetry_of_a_prototype_may_be_replaced():
 def test_what_is_refused(arguments, error, message):
     with pytest.raises(error, match=message):
         make_formation_energy_pipeline(**arguments)
+
+
+def test_a_prototype_hands_on_exchanges_that_go_together():
+    coupled = Prototype("ABC2D2", permutations=["BADC"])
+    pipeline = make_formation_energy_pipeline(coupled, max_iter=2, n_estimators=2, random_state=0)
+    assert pipeline[-1].permutations == ((0, 1, 2, 3), (1, 0, 3, 2))
+    assert pipeline[-1].equivalent_sites is None
+    X = [["Na", "K", "F", "Cl"], ["Li", "Rb", "Br", "I"]]
+    both, half = [["K", "Na", "Cl", "F"]], [["K", "Na", "F", "Cl"]]
+    pipeline.fit(X, [-2.0, -1.0])
+    assert pipeline.predict(both) == pipeline.predict(X[:1])
+    assert pipeline.predict(half) != pipeline.predict(X[:1])

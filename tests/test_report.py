@@ -230,7 +230,7 @@ def test_what_it_says_of_a_training(tmp_path, oqmd):
 
 def test_coupled_exchanges_are_described(tmp_path):
     model = make_formation_energy_pipeline(
-        "ABC2D6", permutations=[(1, 0, 3, 2)], max_iter=1, n_estimators=1, random_state=0
+        "elpasolite", permutations=[(1, 0, 3, 2)], max_iter=1, n_estimators=1, random_state=0
     )
     model.fit(["K2NaAlF6", "Cs2NaBiCl6"], [-3.0, -1.9])
     write_report(tmp_path / "report.html", model)
