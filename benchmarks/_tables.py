@@ -57,7 +57,7 @@ def paragraph(text: str) -> str:
 
 
 def current(label: str) -> str:
-    """Write a label of the results files in the vocabulary of the pages."""
+    """Translate a label of the results files for the pages and figures."""
     return label.replace("spread", "std").replace(" passes", " epochs")
 
 

@@ -358,4 +358,7 @@ def test_ctrl_c_leaves_what_can_be_resumed(tmp_path):
     assert process.returncode == 130
     assert output == b""
     done = len(list(tmp_path.glob("part-*")))
-    assert f"Interrupted. {done} batches are in {tmp_path}; the same command goes on" in str(error)
+    assert (
+        f"Interrupted. {done} batches are saved in {tmp_path}; run the same command to resume"
+        in str(error)
+    )

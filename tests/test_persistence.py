@@ -299,19 +299,19 @@ def odd_source(header, arrays):
         (endless_room, "'max_elements' parameter"),
         (odd_training, "the training setting batch_size is -1"),
         (odd_source, "which is not an included model"),
-        (wrong_shape, "do not have the shapes"),
-        (huge_layer, "do not have the shapes"),
+        (wrong_shape, "the shapes of the weights do not match"),
+        (huge_layer, "the shapes of the weights do not match"),
         (gap, "not finite"),
         (newer, "schema version 6"),
         (other_class, "does not contain a valid model"),
         (unknown_parameter, "does not contain a valid model"),
         (missing_parameter, "other parameters: .'encoder_activation'"),
-        (missing_weight, "do not have the shapes"),
+        (missing_weight, "the shapes of the weights do not match"),
         (no_scale, "does not contain a valid model"),
         (no_steps, "does not contain a valid model"),
         (other_equivalence, "does not contain a valid model"),
-        (wrong_modes, "do not have the shapes of their tables"),
-        (countless_modes, "do not have the shapes of their tables"),
+        (wrong_modes, "the shapes of the weights do not match of their tables"),
+        (countless_modes, "the shapes of the weights do not match of their tables"),
         (countless_layers, "more layers or features than the weights"),
         (countless_sites, "more than 1000 sites"),
         (countless_orders, "each site in one set at most"),
@@ -382,7 +382,7 @@ def test_what_could_not_be_read_again_is_not_written(model_file):
     with pytest.raises(ValueError, match="must be strings"):
         save_model(model, model_file, card=None)
     model[-1].set_params(hidden_layer_sizes=(9, 9))
-    with pytest.raises(ValueError, match="do not have the shapes"):
+    with pytest.raises(ValueError, match="the shapes of the weights do not match"):
         save_model(model, model_file)
     assert model_file.read_bytes() == before
     assert os.listdir(model_file.parent) == [model_file.name]

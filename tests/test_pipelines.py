@@ -67,7 +67,7 @@ def test_symmetry_of_a_prototype_may_be_replaced():
         ({"architecture": "set"}, TypeError, "no parameters architecture"),
         ({"n_sites": 4}, TypeError, "no parameters n_sites"),
         ({"pooling": "mean"}, ValueError, "pooling must be \"statistics\" or None, not 'mean'"),
-        ({"prototype": "AB", "pooling": "statistics"}, ValueError, "leave out prototype"),
+        ({"prototype": "AB", "pooling": "statistics"}, ValueError, "leave out one of them"),
     ],
 )
 def test_what_is_refused(arguments, error, message):
