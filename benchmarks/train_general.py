@@ -39,14 +39,14 @@ first look.
 (density-functional theory, PBE; Saal et al., JOM 65, 1501, 2013; Kirklin et al., npj Comput. Mater.
 1, 15010, 2015), as split by the authors of CrabNet (Wang et al., npj Comput. Mater. 7, 77, 2021).
 {left_out} The data contain no pure elements, so each element was added
-with its energy by definition, 0. The data are not included.
+with its energy by definition, 0. The training data are not included.
 
 **Trained by** `python benchmarks/train_general.py{options}`, {passes} epochs.
 
-**How good.** On the validation part, {n_validation:,} formulas that are not in the training part, the mean
-absolute error is {mae:.4f} eV/atom; without the rows beyond 5 eV/atom, errors of the database, it is
-{mae_within:.4f}. A few hyperparameters were selected on these rows; the error on the test part is in
-benchmarks/README.md.
+**How good.** On the validation part, {n_validation:,} formulas that are not in the training
+part, the mean absolute error is {mae:.4f} eV/atom; without the rows beyond 5 eV/atom, errors of the
+database, it is {mae_within:.4f}. A few hyperparameters were selected on these rows; the error on
+the test part is in benchmarks/README.md.
 
 **Weak spots.** A formula does not contain the structure: polymorphs get the same energy. A search
 for the lowest energy finds the formulas with the largest errors; leave out those with a standard
