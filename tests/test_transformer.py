@@ -188,7 +188,7 @@ def test_a_table_of_ones_own(elpasolites):
     pd.testing.assert_frame_equal(table, before)
     with pytest.raises(ValueError, match="no modes for the element Br, which the DataFrame"):
         own.transform(["KBr"])
-    with pytest.raises(ValueError, match="'Foo' is none"):
+    with pytest.raises(ValueError, match="'Foo' is not an element symbol"):
         own.set_params(properties=table.rename({"Na": "Foo"})).fit(["KCl"])
     with pytest.raises(ValueError, match="several rows for the element K"):
         own.set_params(properties=table.rename({"Na": "K"})).fit(["KCl"])
@@ -318,7 +318,7 @@ def test_check_rows_rejects_what_would_become_nan():
         ({"a": [1.0, 2.0, "x"]}, "properties must be numbers"),
         ({"a": [1.0, 2.0, {}]}, "properties must be numbers"),
         ({"a": [1.0, 2.0, 10**400]}, "properties must be numbers"),
-        ({"a": [1.0, 2.0, np.inf]}, "properties holds inf for Cl in the column 'a'"),
+        ({"a": [1.0, 2.0, np.inf]}, "properties contains inf for Cl in the column 'a'"),
         ({"a": [1e200, -1e200, 1e200]}, "Property 0 of X is too large to scale"),
     ],
 )
