@@ -132,7 +132,7 @@ def test_rows_at_fault_are_counted_in_all_candidates(tmp_path):
         screen(ridge, formulas[:3], return_std=True)
     crystals = make_pipeline(ElementalModeTransformer(prototype="AB"), Ridge())
     crystals.fit([["Na", "Cl"], ["K", "Br"]], [1.0, 2.0])
-    with pytest.raises(ValueError, match="Row 3: it has 1 sites where row 0 has 2"):
+    with pytest.raises(ValueError, match="Row 3: expected 2 sites, as in row 0, got 1"):
         screen(crystals, [["Na", "Cl"], ["K", "Br"], ["K", "Cl"], "NaBr"], batch_size=2)
 
 
