@@ -15,7 +15,7 @@ from sklearn_elmodes.elements import atomic_number
 
 
 def read_oxidation_states(states: Any, elements: Sequence[str]) -> dict[int, list[Fraction]] | None:
-    """Read oxidation states by atomic number."""
+    """Return oxidation states by atomic number."""
     if states is None:
         return None
     if isinstance(states, str) and states == "common":
@@ -24,29 +24,31 @@ def read_oxidation_states(states: Any, elements: Sequence[str]) -> dict[int, lis
         states = {symbol: Element(symbol).common_oxidation_states for symbol in elements}
     if not isinstance(states, Mapping):
         raise ValueError(
-            f"oxidation_states={shown(states)} must be 'common' or lists by symbol: {{'O': [-2]}}."
+            f"oxidation_states={shown(states)} must be 'common' or a mapping of symbols to lists, "
+            "such as {'O': [-2]}."
         )
     read = {}
     for symbol, values in states.items():
         single = isinstance(values, str) or not isinstance(values, Iterable)
         listed = (values,) if single else values
         try:
-            # Mean states such as 8/3 may come as decimals.
+            # A mean oxidation state such as 8/3 may be given as a decimal.
             read[atomic_number(symbol)] = [Fraction(v).limit_denominator(12) for v in listed]
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"oxidation_states of {shown(symbol)}: {error}") from None
         if any(abs(value) > 20 for value in read[atomic_number(symbol)]):
-            raise ValueError(f"oxidation_states of {shown(symbol)} lie between -20 and 20.")
+            raise ValueError(f"oxidation_states of {shown(symbol)} must be between -20 and 20.")
     return read
 
 
 def charge_balanced(
     numbers: NDArray[np.intp], amounts: NDArray[np.intp], states: dict[int, list[Fraction]]
 ) -> NDArray[np.bool_]:
-    """Tell where one oxidation state for each element can make the charges vanish.
+    """Mark the candidates that are neutral for some choice of one oxidation state per column.
 
-    The charges that all elements but the last can reach are found once for each
-    way to begin; the last element then needs a look-up.
+    ``numbers`` and ``amounts`` have the shape (n_candidates, n_columns). The charges that all
+    columns but the last can have are found once for each distinct beginning of a row; the last
+    column is then a look-up.
     """
     unit = math.lcm(*(state.denominator for listed in states.values() for state in listed))
     whole = {z: [int(state * unit) for state in listed] for z, listed in states.items()}

@@ -1,4 +1,4 @@
-"""Permutations of sites."""
+"""Test permutations of sites."""
 
 import itertools
 
