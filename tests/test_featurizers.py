@@ -18,7 +18,7 @@ from sklearn_elmodes.featurizers import ElementalModes
 
 FORMULAS = ["NaCl", "Ca(OH)2", "Fe2O3", "CuSO4(H2O)5", "Si"]
 
-# pymatgen's and matminer's own, which no setting of ours avoids.
+# Warnings of pymatgen and matminer that no setting avoids.
 pytestmark = pytest.mark.filterwarnings("ignore:.*electronegativity.*:UserWarning")
 
 
