@@ -487,9 +487,7 @@ class FormulaCandidates(Candidates):
 def read_elements(elements: Any, name: str = "elements") -> NDArray[np.intp]:
     """Return atomic numbers in ascending order, or raise an error that names the parameter."""
     if isinstance(elements, str) or not isinstance(elements, Iterable):
-        raise ValueError(
-            f"{name} must be a list of symbols, such as ['Li'], got {shown(elements)}."
-        )
+        raise ValueError(f"{name} must be a list of symbols such as ['Li'], got {shown(elements)}.")
     try:
         numbers = [atomic_number(element) for element in elements]
     except ValueError as error:
