@@ -83,7 +83,7 @@ def screen(
     X_train : array-like of shape (n_train,) or (n_train, n_sites), default=None
         Training data of the estimator. If given, the distance of each candidate from
         the nearest training sample is computed, see
-        :class:`~sklearn_elmodes.applicability.TrainingDistance`. This takes about as
+        ``sklearn_elmodes.applicability.TrainingDistance``. This takes about as
         long as the predictions.
     max_distance : float, default=None
         Do not return candidates with a larger distance; requires ``X_train``.

@@ -101,7 +101,7 @@ def reconstruction_r2(table: Any, restored: Any) -> dict[str, float]:
     table : DataFrame of shape (n_elements, n_properties)
         Properties; NaN where unknown.
     restored : array-like of shape (n_elements, n_properties)
-        Output of :meth:`ElementAutoencoder.inverse_transform` for their modes.
+        Output of ``ElementAutoencoder.inverse_transform`` for their modes.
 
     Returns
     -------
