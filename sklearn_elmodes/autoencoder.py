@@ -33,8 +33,8 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
     of Herr et al. [1]_. After training they are rotated to their principal axes: they
     are uncorrelated, have mean zero over the training rows and are ordered by variance;
     the sign of each mode makes its strongest covariance with a property positive. As in
-    a principal component analysis they are not scaled to equal variance, which gave the
-    lowest errors for networks on the modes of elements held out from training.
+    a principal component analysis they are not scaled to equal variance, which gave
+    networks on the modes the lowest errors for held-out elements.
 
     NaN marks an unknown property. Unknown values are left out of the loss, and the
     encoder also receives a mask of them. Elements with unknown properties therefore

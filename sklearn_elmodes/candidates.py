@@ -91,7 +91,7 @@ class Candidates(_Sized):
     position on access.
 
     Filters (constraints, oxidation states, exclusions) are applied to the whole space
-    on first use, also by ``len``. They need one bit of memory per candidate before
+    on first use, including ``len``. They need one bit of memory per candidate before
     filtering.
     """
 
@@ -258,8 +258,8 @@ class SiteCandidates(Candidates):
             SYMBOLS[z - 1] for z in np.unique(np.concatenate(self._choices)).tolist()
         )
         # With the same elements on all sites and freely exchanged sites every candidate is
-        # decoded from its position. Otherwise all assignments are, and those that repeat an
-        # element or another candidate are filtered out.
+        # decoded from its position. Otherwise all assignments are enumerated, and those that
+        # repeat an element or are equivalent to another are filtered out.
         self._counted = sets is not None and all(
             np.array_equal(choice, self._choices[0]) for choice in self._choices
         )
@@ -346,8 +346,8 @@ class FormulaCandidates(Candidates):
     elements : iterable of str
         Symbols to choose from.
     n_elements : int or sequence of int, default=None
-        Allowed numbers of elements in a formula. None means 2 and 3, but not more than
-        there are ``elements``.
+        Allowed numbers of elements in a formula. None means 2 and 3, or fewer if
+        ``elements`` has fewer.
     amounts : sequence of int, default=range(1, 7)
         Allowed amounts of an element, from 1 to 999.
     max_atoms : int, default=None

@@ -248,7 +248,7 @@ def predict_held_out(
         One row per tested sample, ordered by fold. The columns are ``row`` (position in
         X); ``fold`` (from 0) or, with :class:`LeaveOneElementOut`, ``held_out`` (the
         element); ``true`` and ``predicted``; and ``std`` if ``predict`` takes
-        ``return_std``.
+        ``return_std``, except for an ensemble of one network.
 
     Raises
     ------

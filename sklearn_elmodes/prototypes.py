@@ -53,10 +53,11 @@ class Prototype:
         None means those of the named structure, and no set for a formula; ``()``
         means no set.
     permutations : sequence of sequences of str, default=None
-        Symmetries that exchange several sites at once, instead of
-        ``equivalent_sites``. Each lists, in the order of ``sites``, the site whose
-        element moves there: ``["BADC"]`` exchanges A with B together with C with D.
-        They must form a group; the identity may be left out.
+        Symmetries as permutations of the sites, instead of ``equivalent_sites``, for
+        structures in which some sites are exchanged only together with others. Each
+        lists, in the order of ``sites``, the site whose element moves there:
+        ``["BADC"]`` exchanges A with B and, at the same time, C with D. They must form
+        a group; the identity may be left out.
 
     Attributes
     ----------
@@ -77,8 +78,9 @@ class Prototype:
     Raises
     ------
     ValueError
-        If the formula cannot be read; if equivalent sites are unknown, listed twice or
-        of different multiplicity; or if permutations do not form a group.
+        If the formula cannot be read or has more than 12 sites; if equivalent sites are
+        unknown, listed twice or of different multiplicity; or if permutations do not
+        form a group or are more than 24.
 
     Notes
     -----
@@ -156,7 +158,7 @@ class Prototype:
         return equivalent_sets(self.permutations) is None
 
     def _arguments(self) -> dict[str, Any]:
-        """Return the arguments that make this prototype."""
+        """Return the arguments that create this prototype."""
         if self.name:
             return {"formula": self.name}
         if self._is_coupled:
