@@ -35,7 +35,7 @@ def main() -> None:
         X, y, n_trees = X[::20], y[::20], 10
         settings |= {"max_iter": 3, "n_estimators": 2}
     pipeline = make_formation_energy_pipeline(**settings)
-    statistics = make_formation_energy_pipeline(architecture="sites", **settings)
+    statistics = make_formation_energy_pipeline(pooling="statistics", **settings)
     trees = ExtraTreesRegressor(n_trees, random_state=0, n_jobs=arguments.threads)
     magpie = magpie_features(X)
     models = {

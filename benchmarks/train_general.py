@@ -31,31 +31,31 @@ CARD = """\
 # Model card: {name}
 
 **What.** `{pipeline}`:
-for the elements of a formula, their twelve elemental modes and amounts, and an ensemble of two
-networks over the set of them. It predicts the formation energy in eV/atom at 0 K of the most stable
-crystal that the OQMD has for a formula of any kind, and the spread over the two networks. Meant as
-the start of a fine-tuning, `pretrained="oqmd"`; useful as it is for a first look.
+an ensemble of two networks that read the twelve elemental modes and the amount of each element of a
+formula. It predicts the formation energy in eV/atom at 0 K of the most stable
+crystal in the OQMD for a formula of any kind, and the standard deviation over the two
+networks. Fine-tune it with `pretrained="oqmd"`, or use it as it is for a first look.
 
 **Data.** {rows:,} formulas of the training part of the Open Quantum Materials Database
 (density-functional theory, PBE; Saal et al., JOM 65, 1501, 2013; Kirklin et al., npj Comput. Mater.
 1, 15010, 2015), as split by the authors of CrabNet (Wang et al., npj Comput. Mater. 7, 77, 2021).
 {left_out} No formula of these data has a single element: each
-element joined with the energy that it has by definition, 0. The numbers themselves do not ship.
+element was added with its energy by definition, 0. The numbers are not included.
 
 **Trained by** `python benchmarks/train_general.py{options}`, {passes} passes.
 
-**How good.** On the validation part, {n_validation:,} formulas of which none is in the training
+**How good.** On the validation part, {n_validation:,} formulas that are not in the training
 part, the mean absolute error is {mae:.4f} eV/atom; without the rows beyond 5 eV/atom, errors of the
 database, it is {mae_within:.4f}. A few settings were chosen on these rows; the error on the test
-part is in README.md.
+part is in benchmarks/README.md.
 
-**Weak spots.** A formula says nothing of structure: polymorphs have one energy. A search for the
-lowest energy finds the formulas on which the model errs most. Their spread tells: leave out what
-has a spread above 0.2 eV/atom. Most of the data are hypothetical ternary
-alloys; oxides with many elements and molecular crystals are few. Energies of other sources (other
-functionals or corrections, measurements) differ systematically: fine-tune. Elements that the OQMD
-lacks (He, Ne, Ar, Po, At, Rn, Fr, Ra, Am and beyond) are extrapolations by their modes. Two
-networks give a spread that ranks, not an error bar.
+**Weak spots.** A formula does not contain the structure: polymorphs have one energy. A search for
+the lowest energy finds the formulas with the largest errors; leave out those with a standard
+deviation above 0.2 eV/atom. Most of the data are hypothetical ternary alloys; oxides with many
+elements and molecular crystals are few. Energies of other sources (other functionals or
+corrections, measurements) differ systematically: fine-tune. Elements that the OQMD lacks (He, Ne,
+Ar, Po, At, Rn, Fr, Ra, Am and beyond) are extrapolations by their modes. The standard deviation of
+two networks ranks errors weakly, and is not an error bar.
 
 **Licence.** BSD-3-Clause, as the package. Please cite the OQMD (its data are under CC BY 4.0).
 """
@@ -101,7 +101,7 @@ def main() -> None:
         checkpoint.unlink(missing_ok=True)
     print(f"{chosen.sum()} of {len(energies)} formulas to train on.", flush=True)
 
-    pipeline = make_formation_energy_pipeline(architecture="set", **settings)
+    pipeline = make_formation_energy_pipeline(**settings)
     torch.set_flush_denormal(True)
     start, cpu_start = time.perf_counter(), time.process_time()
     pipeline.fit(X, y, formationenergyregressor__checkpoint=checkpoint)
@@ -117,7 +117,7 @@ def main() -> None:
         left_out += " So were all compositions of two tables of measured enthalpies."
     card = CARD.format(
         name=name,
-        pipeline='make_formation_energy_pipeline(architecture="set", random_state=0)',
+        pipeline="make_formation_energy_pipeline(random_state=0)",
         rows=chosen.sum(),
         left_out=left_out,
         options=" --without-measured" if arguments.without_measured else "",

@@ -14,16 +14,17 @@ import torch
 from _common import parse_arguments, summarise, write_results
 
 from sklearn_elmodes import make_formation_energy_pipeline
-from sklearn_elmodes.batches import EnsembleBatches
+from sklearn_elmodes._networks._batches import EnsembleBatches
+from sklearn_elmodes._networks._layers import EnsembleLoss
+from sklearn_elmodes._networks._sites import ARCHITECTURE
 from sklearn_elmodes.datasets import fetch_elpasolites
-from sklearn_elmodes.networks import EnsembleLoss, SiteNetwork
 
 
 def plain_loop(model: Any, X: Any, y: Any) -> float:
     """Train as the regressor does, without skorch; return the last loss."""
-    module = model._network_arguments(X.shape[1], X.dtype.name, seed=0)
-    dataset = model._dataset(X, (y - y.mean()) / y.std(), "cpu")
-    network, criterion = SiteNetwork(**module), EnsembleLoss()
+    arguments = model._network_arguments(X, seed=0)
+    dataset = ARCHITECTURE.dataset(X, (y - y.mean()) / y.std(), arguments, "cpu")
+    network, criterion = ARCHITECTURE.network(**arguments), EnsembleLoss()
     generator = torch.Generator().manual_seed(0)
     batches = EnsembleBatches(dataset, model.batch_size, model.n_estimators, generator)
     optimizer = torch.optim.AdamW(

@@ -1,4 +1,4 @@
-"""Settings of Sphinx; ``make docs`` builds the pages."""
+"""Configuration of Sphinx; ``make docs`` builds the pages."""
 
 import re
 import warnings
@@ -22,6 +22,8 @@ extensions = [
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build"]
+smartquotes = False  # commands are pasted from these pages
+myst_heading_anchors = 3
 
 autodoc_typehints = "none"
 toc_object_entries_show_parents = "hide"
@@ -49,9 +51,8 @@ html_static_path = ["_static"]
 html_css_files = ["quiet.css"]
 html_copy_source = False
 html_sidebars = {
+    "benchmarks": [],
     "changelog": [],
-    "command_line": [],
-    "model_cards": [],
 }
 html_theme_options = {
     "navbar_align": "left",
@@ -63,15 +64,15 @@ html_theme_options = {
     "footer_end": [],
 }
 
-# The gallery runs the examples in this process, where no figure can be shown.
+# The gallery runs the examples in this process, which has no display.
 warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
 
 
 def link_gallery(app, name, source):
-    """Lead links to a script, which work where the sources are read, to its page."""
+    """Point links to an example's script, which work in the sources, to its page."""
     source[0] = re.sub(r"\]\(\.\./examples/(\w+)\.py\)", r"](auto_examples/\1.rst)", source[0])
 
 
 def setup(app):
-    """Connect what Sphinx calls."""
+    """Register the function above with Sphinx."""
     app.connect("source-read", link_gallery)

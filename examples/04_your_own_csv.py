@@ -2,13 +2,13 @@
 Your own CSV
 ============
 
-A table from a laboratory has typing errors, missing values and columns of its own. How to find all
-bad rows at once, train on the rest, and keep the model in a file.
+Tables from a laboratory contain typing errors, missing values and further columns. How to find all
+invalid rows at once, train on the others, and save the model to a file.
 """
 
 # %%
-# The table is that of the measured enthalpies, with a number for each sample. To have something
-# to find, six of its cells are spoiled here on purpose.
+# The table holds the measured enthalpies, with a number for each sample. Six cells are made invalid
+# here on purpose.
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,8 +26,8 @@ table.loc[[150, 151], "enthalpy"] = ["", "n/a"]
 table.to_csv(path, index=False)
 
 # %%
-# From here on it is any CSV. ``keep_default_na=False`` keeps pandas from taking text such as
-# ``NaN`` for a gap; numbers are made of the target in a second step, with NaN for what is none.
+# The rest works for any CSV file. With ``keep_default_na=False`` pandas keeps text such as ``NaN``,
+# which may be a formula. ``to_numeric`` converts the target, with NaN where it is not a number.
 
 import pandas as pd
 
@@ -35,8 +35,8 @@ table = pd.read_csv(path, keep_default_na=False)
 table["enthalpy"] = pd.to_numeric(table["enthalpy"], errors="coerce")
 
 # %%
-# By default the first row that cannot be read is an error with its number and value.
-# ``check_rows`` of the pipeline's first step finds all of them, each with its reason.
+# By default, the first row that cannot be read raises an error with its number and value.
+# ``check_rows`` of the pipeline's first step lists all of them with the reasons.
 
 from sklearn_elmodes import make_formation_energy_pipeline
 
@@ -47,25 +47,24 @@ with pd.option_context("display.max_colwidth", None):
     print(rejected["reason"].to_string())
 
 # %%
-# Train on rows that have a formula and a target, and keep a fifth of them to test.
+# Train on rows with a valid formula and target, and keep a fifth of them for testing.
 
 from sklearn.model_selection import train_test_split
 
 usable = table.iloc[valid].dropna(subset="enthalpy")
 train, test = train_test_split(usable, test_size=0.2, random_state=0)
 model.fit(train["formula"], train["enthalpy"])
-print(f"{len(usable)} of {len(table)} rows, {len(train)} of them to train")
+print(f"{len(usable)} of {len(table)} rows, {len(train)} of them for training")
 
 # %%
-# Rows far from the diagonal, where the model is sure of itself, are worth a second look: the
-# table may be wrong as well.
+# Rows far from the diagonal are worth checking: the error may be in the table.
 
 import matplotlib.pyplot as plt
 
 from sklearn_elmodes.inspection import ParityDisplay
 
 display = ParityDisplay.from_estimator(model, test["formula"], test["enthalpy"])
-display.ax_.set_title("Rows not trained on")
+display.ax_.set_title("Test rows")
 plt.show()
 
 off = test.assign(predicted=model.predict(test["formula"]).round(3))
@@ -73,8 +72,7 @@ off = off.assign(difference=(off["predicted"] - off["enthalpy"]).abs())
 print(off.nlargest(4, "difference").round(3).to_string(index=False))
 
 # %%
-# A fitted pipeline goes into one file, without pickle, with a card that says what it is. It
-# predicts the same wherever it is loaded.
+# A fitted pipeline is saved to one file, without pickle, together with a card that describes it.
 
 from sklearn_elmodes import load_model, save_model
 
@@ -85,8 +83,8 @@ print(again.model_card_)
 print(f"{file.stat().st_size / 1e6:.1f} MB")
 
 # %%
-# New samples keep their columns and get two more. From the shell: ``elmodes predict
-# measured.safetensors --input new.csv``.
+# Add two columns to a table of new samples. In the shell, ``elmodes predict measured.safetensors
+# --input new.csv`` does the same.
 
 new = pd.DataFrame({"sample": ["N1", "N2", "N3"], "formula": ["Na2MgCl4", "LiFeO2", "Ba3YCl9"]})
 new["predicted"], new["std"] = again.predict(new["formula"], return_std=True)

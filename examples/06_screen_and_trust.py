@@ -1,14 +1,14 @@
 """
-Screen, and whom to trust
-=========================
+Screen, and which predictions to trust
+======================================
 
-The best of many candidates are those where the model is right, and those where it errs most. The
-std and a conformal interval help to tell them apart.
+The lowest of many predictions include those with the largest errors. The standard deviation and
+conformal intervals help to find them.
 """
 
 # %%
-# A space of candidates counts its crystals and makes them when they are needed. Here: elpasolite
-# halides and oxides whose charges can vanish.
+# A space of candidates knows its length and generates its crystals on access. Here: elpasolites
+# with a halogen, oxygen or sulphur on site D that common oxidation states can make neutral.
 
 from sklearn_elmodes import Prototype, load_pretrained, screen
 
@@ -20,21 +20,21 @@ space = Prototype("elpasolite").candidates(
 print(f"{len(space):,} crystals; the first is {space[0]}")
 
 # %%
-# ``screen`` predicts them in batches and keeps the best. The std of this model is calibrated:
-# it can be read as a standard deviation, for crystals like those it was trained on.
+# ``screen`` predicts them in batches and returns the best. The standard deviation of this model is
+# calibrated for crystals like its training data.
 
 model = load_pretrained("elpasolites")
 best = screen(model, space, k=8, return_std=True)
 print(best.round(3).to_string())
 
 # %%
-# With ``max_std`` a candidate must be predicted with some certainty.
+# ``max_std`` leaves out candidates with a larger standard deviation.
 
 surer = screen(model, space, k=8, return_std=True, max_std=0.05)
 print(surer.round(3).to_string())
 
 # %%
-# All of them, by the element on the site D:
+# All candidates, by the element on site D:
 
 import matplotlib.pyplot as plt
 
@@ -45,7 +45,7 @@ for element, rows in everything.groupby("D", sort=False):
 ax.axhline(0.05, color="0.4", linewidth=0.8, linestyle="--")
 ax.set(
     xlabel="predicted formation energy (eV/atom)",
-    ylabel="std (eV/atom)",
+    ylabel="standard deviation (eV/atom)",
     yscale="log",
     title="Below the line: max_std=0.05",
 )
@@ -53,9 +53,9 @@ ax.legend(title="site D", frameon=False)
 plt.show()
 
 # %%
-# A std has no guarantee. Conformal prediction has one: the errors on rows that a model has not
-# seen tell how wide its intervals must be. MAPIE does it for any regressor (``pip install
-# 'sklearn-elmodes[intervals]'``); here for measured enthalpies.
+# Conformal prediction guarantees the share of true values in its intervals. It derives their width
+# from the errors on rows that the model has not seen. MAPIE implements it for any regressor
+# (``pip install 'sklearn-elmodes[intervals]'``); here for measured enthalpies.
 
 from mapie.regression import SplitConformalRegressor
 
@@ -70,9 +70,10 @@ intervals.conformalize(X[1::4], y[1::4])
 energy, limits = intervals.predict_interval(X[3::4])
 inside = (limits[:, 0, 0] <= y[3::4]) & (y[3::4] <= limits[:, 1, 0])
 width = (limits[:, 1, 0] - limits[:, 0, 0]).mean()
-print(f"{inside.mean():.0%} of {len(inside)} enthalpies lie in their 90 % interval", end=", ")
+print(f"{inside.mean():.0%} of {len(inside)} enthalpies lie in their 90% interval", end=", ")
 print(f"{width:.2f} eV/atom wide")
 
 # %%
-# The guarantee ends where the data do. With an element held out, 90 % intervals held only 40 % of
-# the elpasolites with oxygen and 74 % of those with chlorine (``benchmarks/calibration.py``).
+# The guarantee holds for data like those passed to ``conformalize``. With an element held out, 90%
+# intervals contained only 40% of the elpasolites with oxygen and 74% of those with chlorine
+# (``benchmarks/calibration.py``).

@@ -1,14 +1,14 @@
 """
-From one element to another
-===========================
+Alchemical path between two crystals
+====================================
 
-A site may hold a mixture, whose modes are the mean of those of its elements. So one crystal can be
-turned into another in small steps, and the energy followed on the way.
+A site may hold a mixture, whose modes are the mean of the modes of its elements. In this way one
+crystal can be transformed into another in small steps.
 """
 
 # %%
-# Half of the fluorine of K\ :sub:`2`\ NaAlF\ :sub:`6` replaced by chlorine, on every site of it
-# at once: a fictitious atom between the two, the *virtual-crystal approximation*.
+# Replace half of the fluorine in K\ :sub:`2`\ NaAlF\ :sub:`6` by chlorine. All six sites then hold
+# the same fictitious atom between the two elements: the *virtual-crystal approximation*.
 
 from sklearn_elmodes import load_pretrained
 
@@ -17,7 +17,7 @@ crystals = [["Na", "Al", "K", halogen] for halogen in ("F", "F0.5Cl0.5", "Cl")]
 print(model.predict(crystals).round(3))
 
 # %%
-# ``alchemical_path`` writes the steps; the ends are the pure crystals.
+# ``alchemical_path`` returns the steps; the ends are the pure crystals.
 
 from sklearn_elmodes.occupations import alchemical_path
 
@@ -26,9 +26,10 @@ for share, crystal in zip(x, path, strict=True):
     print(share, *crystal)
 
 # %%
-# Two paths. All data are pure crystals, so that a curve between its ends is the network's
-# interpolation: its slope at an end suggests a substitution, its bends are not physics, and it is
-# not the energy of a solid solution. The band is one standard deviation to either side.
+# Two paths; the band is one standard deviation to either side. No training crystal has a mixed
+# site, so between its ends a curve is an interpolation by the network and not the energy of a solid
+# solution. The slope at an end suggests which substitution lowers the energy; small bends have no
+# physical meaning.
 
 import matplotlib.pyplot as plt
 

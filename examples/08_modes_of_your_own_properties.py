@@ -2,13 +2,13 @@
 Modes from your own property table
 ==================================
 
-The modes that ship compress 25 properties of free atoms and elements. A frame of other properties
-gives other modes: here how stiff, dense and conductive the solid elements are.
+The included modes compress 25 properties of free atoms and elements. Any other table can be
+compressed in the same way: here elasticity, density and conductivity of the solid elements.
 """
 
 # %%
-# pymatgen lists measured properties of the elements. Gaps stay NaN: an element with gaps gets
-# modes from what is known of it.
+# pymatgen contains measured properties of the elements. Missing values are NaN: the modes of an
+# element are computed from its known properties.
 
 import numpy as np
 import pandas as pd
@@ -31,8 +31,8 @@ table = table[table.notna().sum(axis=1) >= 6]
 print(f"{len(table)} elements, {table.isna().sum().sum()} gaps in {table.size} values")
 
 # %%
-# Three modes of these eight columns, learnt in a second or two. How much of each property comes
-# back from three numbers?
+# Learn three modes of these eight columns, which takes a second or two. How well are the properties
+# reconstructed from three numbers?
 
 from sklearn_elmodes import ElementalModeTransformer
 from sklearn_elmodes.inspection import nearest_elements, reconstruction_r2
@@ -42,21 +42,20 @@ restored = transformer.autoencoder_.inverse_transform(transformer.modes_.to_nump
 print(pd.Series(reconstruction_r2(table, restored), name="R²").round(2).to_string())
 
 # %%
-# It also reads gaps off the modes. These values are guesses, to be taken as such:
+# The reconstruction also fills the gaps. These values are rough estimates:
 
 filled = pd.DataFrame(restored, table.index, table.columns)
 gaps = table["log10_bulk_modulus_gpa"].isna()
 print((10 ** filled.loc[gaps, "log10_bulk_modulus_gpa"]).round(0).rename("bulk modulus (GPa)"))
 
 # %%
-# The modes are ordered and scaled, the first one varies most. Like is near like, in this table's
-# sense of alike:
+# The modes are ordered by variance. Elements with similar properties in this table are close:
 
 for symbol in ("W", "Cu", "K"):
     print(symbol, *nearest_elements(transformer.modes_, symbol)[:5])
 
 # %%
-# A mode in the periodic table, hatched where nothing is known.
+# The first mode in the periodic table; elements without data are hatched.
 
 import matplotlib.pyplot as plt
 
@@ -66,12 +65,12 @@ PeriodicTableDisplay.from_estimator(transformer, mode=1)
 plt.show()
 
 # %%
-# Two modes as a map.
+# A map of the first two modes.
 
 ModeMapDisplay.from_estimator(transformer, pair=(1, 2))
 plt.show()
 
 # %%
-# In a model such a transformer is a step like any other:
-# ``make_pipeline(ElementalModeTransformer(3, properties=table), …)``. It is fitted again for each
-# fold of a cross-validation; a ``memory`` of the pipeline spares that.
+# To use these modes in a model:
+# ``make_pipeline(ElementalModeTransformer(3, properties=table), …)``. The auto-encoder is then
+# trained in each fold of a cross-validation, unless the pipeline has a ``memory``.

@@ -2,14 +2,13 @@
 A formula and a temperature
 ===========================
 
-``ColumnTransformer`` takes modes from the column of formulas, and leaves the other columns as they
-are.
+``ColumnTransformer`` turns the column of formulas into modes and passes the other columns through.
 """
 
 # %%
-# Gibbs energies of the elements from 300 to 2,000 K, relative to their enthalpy at room
-# temperature, come with pymatgen (they serve the model of Bartel et al., Nat. Commun. 9, 4168,
-# 2018). One row for each element and temperature.
+# pymatgen contains the Gibbs energies of the elements from 300 to 2,000 K, relative to their
+# enthalpy at room temperature (for the model of Bartel et al., Nat. Commun. 9, 4168, 2018). The
+# table has one row for each element and temperature.
 
 import pandas as pd
 
@@ -24,8 +23,8 @@ table["temperature"] = table["temperature"].astype(float)
 print(table.sample(4, random_state=0))
 
 # %%
-# The modes of the element stand in ``mean_mode1`` and so on; the temperature passes through. What
-# follows may be any regressor, here a kernel ridge regression of scikit-learn.
+# The modes of the element are the columns ``mean_mode1`` and so on; the temperature is passed
+# through. Any regressor may follow, here kernel ridge regression.
 
 from sklearn.compose import make_column_transformer
 from sklearn.kernel_ridge import KernelRidge
@@ -40,9 +39,9 @@ model = make_pipeline(columns, StandardScaler(), ridge)
 print(columns.fit_transform(table).shape, columns.get_feature_names_out()[[0, -2]])
 
 # %%
-# An element has 18 rows, which are much alike. To ask for an element that was never seen, hold
-# out all of its rows: ``GroupKFold``, with the formula as the group. The same model without the
-# formula tells what the modes are worth.
+# Each element has 18 similar rows. To test the model on unseen elements, hold out all rows of an
+# element together: ``GroupKFold`` with the formula as the group. The same model without the formula
+# shows how much the modes contribute.
 
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
@@ -59,7 +58,7 @@ for name in models:
     print(f"{name}: error {(table[name] - y).abs().mean():.3f} eV/atom")
 
 # %%
-# Elements that the model never saw: lines are its predictions, points the data.
+# Predictions (lines) and data (points) for elements held out of training:
 
 import matplotlib.pyplot as plt
 
@@ -73,7 +72,7 @@ ax.legend(frameon=False)
 plt.show()
 
 # %%
-# And where it is wrong: the largest mean errors, of elements unlike most others.
+# The elements with the largest mean errors:
 
 errors = (table["modes and temperature"] - y).abs().groupby(X["formula"]).mean()
 print(errors.nlargest(6).round(2).to_dict())

@@ -1,14 +1,13 @@
 """
-Search for settings
-===================
+Hyperparameter search
+=====================
 
-The steps of a pipeline are ordinary estimators: scikit-learn's successive halving and Optuna tune
-them as they tune any other.
+The steps of a pipeline are ordinary estimators, so scikit-learn's successive halving and Optuna can
+tune them.
 """
 
 # %%
-# 600 measured enthalpies, and a network for the statistics of their modes, which trains in a
-# second.
+# 600 measured enthalpies, and a network that reads statistics of the modes and trains in a second.
 
 import numpy as np
 
@@ -18,14 +17,13 @@ from sklearn_elmodes.datasets import load_expt_formation_enthalpies
 X, y = load_expt_formation_enthalpies(return_X_y=True)
 rows = np.random.RandomState(0).permutation(len(y))
 X_train, y_train, X_test, y_test = X[rows[:600]], y[rows[:600]], X[rows[600:]], y[rows[600:]]
-pipeline = make_formation_energy_pipeline(architecture="sites", n_estimators=1, random_state=0)
+pipeline = make_formation_energy_pipeline(pooling="statistics", n_estimators=1, random_state=0)
 
 # %%
 # Halving
 # -------
-# Successive halving tries all settings briefly and only the better ones for longer. The resource
-# that it shares out may be the number of rows, as by default, or any parameter: here the passes
-# over the data.
+# Successive halving tries all settings with few resources and the better ones with more. The
+# resource is the number of rows by default, and may be any parameter: here the number of epochs.
 
 import pandas as pd
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -49,14 +47,14 @@ halving = HalvingGridSearchCV(
 )
 halving.fit(X_train, y_train)
 rounds = pd.DataFrame(halving.cv_results_).groupby("iter")
-print(rounds.agg(passes=("n_resources", "first"), tried=("params", "size")))
+print(rounds.agg(epochs=("n_resources", "first"), tried=("params", "size")))
 print({name.removeprefix(network): value for name, value in halving.best_params_.items()})
 
 # %%
 # Optuna
 # ------
-# Optuna (``pip install 'sklearn-elmodes[search]'``) draws each trial in the light of those
-# before. A trial is a call of scikit-learn.
+# Optuna (``pip install 'sklearn-elmodes[search]'``) chooses each trial based on the earlier ones.
+# Each trial is a cross-validation.
 
 import optuna
 from sklearn.base import clone
@@ -64,7 +62,7 @@ from sklearn.model_selection import cross_val_score
 
 
 def error(trial):
-    """Mean absolute error of one choice of settings, in eV/atom."""
+    """Compute the cross-validated error of one trial, in eV/atom."""
     settings = {
         "learning_rate_init": trial.suggest_float("learning_rate_init", 3e-4, 3e-2, log=True),
         "alpha": trial.suggest_float("alpha", 1e-3, 1.0, log=True),
@@ -82,7 +80,7 @@ study.optimize(error, n_trials=10)
 print(study.best_params)
 
 # %%
-# The trials, in the plane of two settings:
+# The trials, by learning rate and layer width:
 
 import matplotlib.pyplot as plt
 
@@ -96,7 +94,7 @@ ax.figure.colorbar(points, label="cross-validated error (eV/atom)")
 plt.show()
 
 # %%
-# What counts is the error on rows that no search has seen.
+# The error on rows that neither search has used:
 
 from sklearn.metrics import mean_absolute_error
 

@@ -2,13 +2,13 @@
 Other models, and matminer's features
 =====================================
 
-Modes are numbers like any others: for kernel ridge regression, for LightGBM, and beside the
-features that matminer makes.
+Modes can be used as features for any regressor, such as kernel ridge regression or LightGBM, alone
+or beside the features of matminer.
 """
 
 # %%
-# 800 measured formation enthalpies, as pymatgen's ``Composition`` objects in a frame: that is
-# what matminer's featurizers take.
+# 800 measured formation enthalpies, with the formulas as pymatgen ``Composition`` objects, which
+# matminer's featurizers take.
 
 import pandas as pd
 from pymatgen.core import Composition
@@ -20,7 +20,7 @@ frame = pd.DataFrame({"composition": map(Composition, X), "enthalpy": y})
 frame = frame.sample(800, random_state=0)
 
 # %%
-# ``ElementalModes`` is a featurizer of matminer's kind. It computes all rows at once.
+# ``ElementalModes`` is a matminer featurizer that computes all rows at once.
 
 from sklearn_elmodes.featurizers import ElementalModes
 
@@ -29,8 +29,8 @@ frame = modes.featurize_dataframe(frame, "composition")
 print(frame.iloc[:3, :5])
 
 # %%
-# Magpie's features go beside it, in the same frame. matminer's ``MultipleFeaturizer`` would join
-# the two into one featurizer.
+# Add the Magpie features to the same frame. matminer's ``MultipleFeaturizer`` can combine the two
+# featurizers into one.
 
 from matminer.featurizers.composition import ElementProperty
 
@@ -45,7 +45,7 @@ features = {
 print({name: len(labels) for name, labels in features.items()})
 
 # %%
-# Two models in place of our network, with settings that are usual rather than tuned. LightGBM is
+# Two other models, with common settings that were not tuned. LightGBM is installed with
 # ``pip install lightgbm``.
 
 from lightgbm import LGBMRegressor
@@ -74,11 +74,10 @@ for name, model in models.items():
 print(errors.round(3))
 
 # %%
-# Such models do better on Magpie's many statistics than on those of the modes. The modes come
-# into their own in a network that reads a formula element by element: in 5-fold cross-validation
-# on all 2,135 rows extra trees have an error of 0.1189 eV/atom on pooled modes and of 0.0940 on
-# Magpie, our default pipeline of 0.0721, and of 0.0577 fine-tuned
-# (``benchmarks/measured_enthalpies.py``).
+# These models are more accurate with Magpie features than with statistics of the modes. Modes work
+# best in a network that reads a formula element by element. In 5-fold cross-validation on all 2,135
+# rows, extra trees have an error of 0.1189 eV/atom with pooled modes and 0.0940 with Magpie; the
+# default pipeline has 0.0721, and 0.0577 when fine-tuned (``benchmarks/measured_enthalpies.py``).
 
 import matplotlib.pyplot as plt
 

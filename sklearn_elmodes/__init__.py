@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from sklearn_elmodes._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from sklearn_elmodes._show_versions import show_versions
     from sklearn_elmodes.autoencoder import ElementAutoencoder
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
     from sklearn_elmodes.regressor import FormationEnergyRegressor
     from sklearn_elmodes.screening import screen
     from sklearn_elmodes.transformer import ElementalModeTransformer
-
-__version__ = "0.1.0"
 
 # Resolved on first use (PEP 562), so that the import itself stays light.
 _MODULES = {

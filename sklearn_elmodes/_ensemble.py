@@ -3,51 +3,39 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
-import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import validate_data
 
-from sklearn_elmodes._validation import layer_widths, shown
+from sklearn_elmodes._model_files import Arrays, Settings, shipped_models
+from sklearn_elmodes._networks import ARCHITECTURES, NON_NEGATIVE, architecture
+from sklearn_elmodes._networks._architecture import Architecture
+from sklearn_elmodes._networks._recipes import Start
+from sklearn_elmodes._sources import Source, arguments_of, find_source, restore, share_rows
+from sklearn_elmodes._validation import own_parameters, shown
 
-_MAX_PERMUTATIONS = 24
 _ACTIVATIONS = {"relu", "silu", "tanh"}
-_PREDICT_ROWS = 16_384  # rows whose distinct sites are sought together
-# What "auto" stands for: from scratch by architecture, and from weights that are there.
-_LEARNING_RATES = {"sites": 0.005, "set": 0.004}
-# Share of that rate for weights that have all been learnt: it grows with the root of the number of
-# rows, which is near to the best for 60 to 60,000 rows of the Materials Project and for 1,200
-# measured enthalpies. And for all weights but those of the last layer.
-_FULL_RATE_ROWS, _LEAST_SHARE = 60_000, 0.025
-_NEW_LAST_LAYER_SHARE = 0.25
-_MAX_ITER, _FINE_TUNING_MAX_ITER = 150, 30
+_TRAINING = ("learning_rate", "batch_size", "max_iter")
 
 
 class NetworkEnsemble(BaseEstimator):
-    """An ensemble of networks over the sites of a crystal or the elements of a formula.
+    """An ensemble of networks of one architecture.
 
     The parameters are described where they are public, in
     :class:`FormationEnergyRegressor`.
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        "n_sites": [Interval(Integral, 1, None, closed="left")],
-        "architecture": [StrOptions({"sites", "set"})],
-        "equivalent_sites": ["array-like", None],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "encoder_layer_sizes": ["array-like"],
         "hidden_layer_sizes": ["array-like"],
@@ -58,7 +46,7 @@ class NetworkEnsemble(BaseEstimator):
         "learning_rate_init": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "max_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "pretrained": [object],  # what it holds is checked when it is loaded
+        "pretrained": [object],  # checked when it is loaded
         "freeze": [StrOptions({"encoder", "all_but_last"}), None],
         "warm_start": ["boolean"],
         "early_stopping": ["boolean"],
@@ -72,10 +60,7 @@ class NetworkEnsemble(BaseEstimator):
 
     def __init__(
         self,
-        n_sites: int = 1,
         *,
-        architecture: str = "sites",
-        equivalent_sites: Any = None,
         n_estimators: int = 4,
         encoder_layer_sizes: tuple[int, ...] = (128, 128, 16),
         hidden_layer_sizes: tuple[int, ...] = (256, 256, 256),
@@ -97,9 +82,6 @@ class NetworkEnsemble(BaseEstimator):
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
-        self.n_sites = n_sites
-        self.architecture = architecture
-        self.equivalent_sites = equivalent_sites
         self.n_estimators = n_estimators
         self.encoder_layer_sizes = encoder_layer_sizes
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -121,26 +103,65 @@ class NetworkEnsemble(BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    learning_rate_: Any
+    batch_size_: Any
+    max_iter_: Any
+
+    # ---- What a subclass answers ----
+
+    @property
+    def _architecture(self) -> Architecture:
+        """The kind of network."""
+        raise NotImplementedError
+
+    def _read(self, X: Any, *y: Any, **checks: Any) -> Any:
+        """Check X, and y in a fit; return them as the architecture reads them."""
+        raise NotImplementedError
+
     @property
     def _n_outputs(self) -> int:
-        """Numbers that a network gives for a row."""
+        """Numbers that a network returns for a row."""
         return 1
-
-    def _predicts_like(self, source: NetworkEnsemble) -> bool:
-        """Tell whether another ensemble predicts the same, so that its last layer serves."""
-        return isinstance(source, type(self))
 
     def _criterion(self) -> Any:
         """Return the class of the loss."""
-        from sklearn_elmodes.networks import EnsembleLoss
+        from sklearn_elmodes._networks._layers import EnsembleLoss
 
         return EnsembleLoss
 
+    def _predicts_like(self, source: Source) -> bool:
+        """Whether another ensemble predicts the same, so that its last layer can be used."""
+        raise NotImplementedError
+
+    def _target_settings(self) -> Settings:
+        """Return what a model file says of the target."""
+        raise NotImplementedError
+
+    def _read_target(self, settings: Settings) -> None:
+        """Set what a model file says of the target."""
+        raise NotImplementedError
+
+    # ---- Training ----
+
+    def _draw_seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+
+    def _network_arguments(self, X: Any, seed: int) -> dict[str, Any]:
+        """Return the arguments of a network for X."""
+        kind = self._architecture
+        return kind.arguments(
+            kind.n_features(X),
+            self.get_params(deep=False),
+            n_outputs=self._n_outputs,
+            dtype=kind.dtype(X),
+            seed=seed,
+        )
+
     def _train(
         self,
-        X: NDArray[Any],
+        X: Any,
         y: NDArray[Any],
-        held_out: tuple[NDArray[Any], NDArray[Any]] | None = None,
+        held_out: tuple[Any, NDArray[Any]] | None = None,
         checkpoint: Any = None,
         *,
         arguments: dict[str, Any],
@@ -148,42 +169,28 @@ class NetworkEnsemble(BaseEstimator):
         unit_scale: float = 1.0,
     ) -> Any:
         """Train on rows whose targets are ready for the loss, in units of ``unit_scale``."""
-        from sklearn_elmodes.training import train
+        from sklearn_elmodes._networks._training import train
 
-        device = self._resolve_device()
-        scratch = initial is None
-        rate, batch_size, max_iter = self.learning_rate_init, self.batch_size, self.max_iter
-        learnt = initial is not None and "last.weight" in initial
-        if rate == "auto":
-            rate = _LEARNING_RATES[self.architecture]
-            if learnt:
-                share = math.sqrt(len(X) / _FULL_RATE_ROWS)
-                rate *= min(max(share, _LEAST_SHARE), 1.0)
-            elif not scratch:
-                rate *= _NEW_LAST_LAYER_SHARE
-        if batch_size == "auto":
-            small = self.architecture == "set" or not scratch
-            batch_size = min(max(len(X) // 50, 32), 512) if small else 256
+        kind, device = self._architecture, self._resolve_device()
+        self._resolve_training(len(X), initial)
         settings: dict[str, Any] = {
             "arguments": arguments,
             "freeze": self.freeze,
             "alpha": self.alpha,
-            "learning_rate_init": rate,
-            "batch_size": batch_size,
-            "max_iter": (_FINE_TUNING_MAX_ITER if learnt else _MAX_ITER)
-            if max_iter == "auto"
-            else max_iter,
+            "learning_rate_init": self.learning_rate_,
+            "batch_size": self.batch_size_,
+            "max_iter": self.max_iter_,
         }
         if checkpoint is not None:
             digest = hashlib.sha256(json.dumps(settings, default=str, sort_keys=True).encode())
-            parts = [X, y, *(tensor.numpy() for tensor in (initial or {}).values())]
-            for part in parts:
-                digest.update(np.ascontiguousarray(part).data)
+            tensors = [tensor.numpy() for tensor in (initial or {}).values()]
+            for part in (*kind.content(X), *(np.ascontiguousarray(a).data for a in [y, *tensors])):
+                digest.update(part)
             checkpoint = checkpoint, digest.hexdigest()
         return train(
-            self._dataset(X, y, device),
-            None if held_out is None else self._dataset(*held_out, device),
-            network=self._network(),
+            kind.dataset(X, y, arguments, device),
+            None if held_out is None else kind.dataset(*held_out, arguments, device),
+            architecture=kind,
             criterion=self._criterion(),
             initial=initial,
             n_iter_no_change=self.n_iter_no_change,
@@ -194,137 +201,17 @@ class NetworkEnsemble(BaseEstimator):
             **settings,
         )
 
-    def _start(self, X: NDArray[Any], arguments: dict[str, Any]) -> _Start | None:
-        """Return the weights and the ensemble that training goes on from, if any.
+    def _resolve_training(self, n_rows: int, initial: dict[str, Any] | None) -> None:
+        """Set the settings of a training, in place of "auto"."""
+        start: Start = "scratch"
+        if initial is not None:
+            start = "all" if "last.weight" in initial else "all_but_last"
+        automatic = self._architecture.recipe.resolve(n_rows, start)
+        for name, asked in zip(_TRAINING, self._asked_training(), strict=True):
+            setattr(self, f"{name}_", automatic[name] if asked == "auto" else asked)
 
-        The weights lack the last layer if that predicts something else.
-        """
-        modes = None
-        if self.warm_start and hasattr(self, "net_"):
-            # A layer or a feature may have changed since.
-            source, what = self, "The last fit, from which warm_start goes on,"
-            theirs = self._fitted_arguments
-        elif self.pretrained is not None:
-            source, modes = _load_ensemble(self.pretrained)
-            what = f"pretrained={shown(self.pretrained)}"
-            theirs = source._fitted_arguments
-        else:
-            return None
-        if source.net_.module_.__class__ is not self._network():
-            raise ValueError(f"{what} does not fit: it has not architecture={self.architecture!r}.")
-        differing = [
-            f"{name} {shown(theirs.get(name))} instead of {shown(ours)}"
-            for name, ours in arguments.items()
-            if name not in _FREE_ARGUMENTS and theirs.get(name) != ours
-        ]
-        if differing:
-            raise ValueError(f"{what} does not fit: it has {'; '.join(differing)}.")
-        if modes is not None and not _share_rows(
-            modes, self._dataset(X, None, "cpu").described.numpy()
-        ):
-            raise ValueError(
-                f"{what} was trained with other elemental modes: X holds none of them. Use an "
-                "ElementalModeTransformer with the parameters that it was trained with."
-            )
-        member = np.arange(arguments["n_members"]) % source.net_.module_.n_members
-        weights = {
-            name: tensor.cpu()[member].to(arguments["dtype"])
-            for name, tensor in source.net_.module_.state_dict().items()
-            if self._predicts_like(source) or not name.startswith("last.")
-        }
-        return _Start(weights, source)
-
-    def _outputs(self, X: NDArray[Any]) -> NDArray[np.float64]:
-        """Return what the networks give, shape (n_estimators, n_samples, n_outputs)."""
-        weight = self.net_.module_.last.weight
-        with np.errstate(over="ignore"):
-            X = X.astype(str(weight.dtype).removeprefix("torch."), copy=False)
-        if not np.isfinite(X).all():
-            raise ValueError(f"X holds values that are too large for {X.dtype}, the model's type.")
-        parts = []
-        for start in range(0, len(X), _PREDICT_ROWS):
-            rows = self._dataset(X[start : start + _PREDICT_ROWS], None, str(weight.device))
-            parts.append(self.net_.module_.predict(**rows.for_prediction()).double().cpu())
-        outputs = np.concatenate(parts, axis=1)
-        if not np.isfinite(outputs).all():
-            row = int(np.argwhere(~np.isfinite(outputs))[0, 1])
-            raise ValueError(
-                f"The prediction of row {row} is not a finite number: its features lie too far "
-                "from those of the training data, or the model is unsound."
-            )
-        return outputs
-
-    def _dataset(self, X: NDArray[Any], y: NDArray[Any] | None, device: str) -> Any:
-        from sklearn_elmodes.batches import SetDataset, SiteDataset
-
-        if self.architecture == "set":
-            return SetDataset.from_arrays(X, y, self.n_sites, device)
-        groups = _site_groups(self.n_sites, self.equivalent_sites)
-        return SiteDataset.from_arrays(X, y, self.n_sites, groups, device)
-
-    def _network(self) -> Any:
-        from sklearn_elmodes.networks import SetNetwork, SiteNetwork
-
-        return SetNetwork if self.architecture == "set" else SiteNetwork
-
-    def _network_arguments(self, n_features: int, dtype: str, seed: int) -> dict[str, Any]:
-        import torch
-
-        if n_features % self.n_sites:
-            raise ValueError(
-                f"X has {n_features} features, which do not divide into n_sites={self.n_sites} "
-                "sites of equally many."
-            )
-        width = n_features // int(self.n_sites)
-        layout: dict[str, Any]
-        if self.architecture == "set":
-            if width == 1:
-                raise ValueError(
-                    f"A set needs at least one feature and the amount of each element; X has "
-                    f"n_features={n_features} for n_sites={self.n_sites}."
-                )
-            if self.equivalent_sites is not None:
-                raise ValueError("equivalent_sites has no meaning for a set, which has no order.")
-            layout = {"n_element_features": width - 1}
-        else:
-            layout = {
-                "n_sites": int(self.n_sites),
-                "n_site_features": width,
-                "permutations": site_permutations(
-                    self.n_sites, _site_groups(self.n_sites, self.equivalent_sites)
-                ),
-            }
-        return {
-            "n_members": int(self.n_estimators),
-            "n_outputs": self._n_outputs,
-            **layout,
-            "encoder_layer_sizes": layer_widths("encoder_layer_sizes", self.encoder_layer_sizes),
-            "hidden_layer_sizes": layer_widths("hidden_layer_sizes", self.hidden_layer_sizes),
-            "activation": self.activation,
-            "encoder_activation": self.encoder_activation,
-            "dropout": self.dropout,
-            "dtype": getattr(torch, dtype),
-            "seed": seed,
-        }
-
-    @property
-    def _fitted_arguments(self) -> dict[str, Any]:
-        """The arguments with which the network of the last fit was made."""
-        prefix = "module__"
-        settings = self.net_.get_params(deep=False)
-        return {
-            name.removeprefix(prefix): value
-            for name, value in settings.items()
-            if name.startswith(prefix)
-        }
-
-    def __sklearn_clone__(self) -> NetworkEnsemble:
-        # The fit of a pretrained model is what it is for; a clone would lose it.
-        bare = copy(self)
-        bare.pretrained = None
-        return (
-            super(NetworkEnsemble, bare).__sklearn_clone__().set_params(pretrained=self.pretrained)
-        )
+    def _asked_training(self) -> tuple[Any, Any, Any]:
+        return self.learning_rate_init, self.batch_size, self.max_iter
 
     @contextmanager
     def _kept_on_failure(self) -> Iterator[None]:
@@ -338,7 +225,7 @@ class NetworkEnsemble(BaseEstimator):
             raise
 
     def _check_checkpoint(self, checkpoint: Any, held_out: bool) -> None:
-        """Refuse a checkpoint from which no fit could go on."""
+        """Refuse a checkpoint from which no fit could resume."""
         if checkpoint is None:
             return
         if held_out:
@@ -349,11 +236,6 @@ class NetworkEnsemble(BaseEstimator):
                 "other fit would be the same."
             )
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.positive_only = self.architecture == "set"  # the amounts are
-        return tags
-
     def _resolve_device(self) -> str:
         import torch
 
@@ -361,99 +243,179 @@ class NetworkEnsemble(BaseEstimator):
             return "cuda" if torch.cuda.is_available() else "cpu"
         return self.device
 
+    # ---- Weights to start from ----
 
-@dataclass(frozen=True)
-class _Start:
-    """What training goes on from: weights, and the ensemble that they were learnt by."""
+    @property
+    def _continues(self) -> bool:
+        """Whether a fit continues the last one."""
+        return bool(self.warm_start) and hasattr(self, "net_")
 
-    weights: dict[str, Any]
-    source: NetworkEnsemble
+    def _start(
+        self, X: Any, arguments: dict[str, Any]
+    ) -> tuple[dict[str, Any], Source] | tuple[None, None]:
+        """Return the weights to start from and the ensemble that learned them, if any.
 
+        The weights lack the last layer if that predicts something else.
+        """
+        if self._continues:
+            source = self._as_source()
+            message = "The last fit, which warm_start continues, does not fit: it has"
+        elif self.pretrained is not None:
+            source = find_source(self.pretrained)
+            message = f"pretrained={shown(self.pretrained)} does not fit: it has"
+        else:
+            return None, None
+        kind = self._architecture
+        if source.architecture is not kind:
+            raise ValueError(f"{message} not architecture={kind.name!r}.")
+        differing = [
+            f"{name} {shown(source.arguments.get(name))} instead of {shown(ours)}"
+            for name, ours in arguments.items()
+            if name not in kind.free_arguments and source.arguments.get(name) != ours
+        ]
+        if differing:
+            raise ValueError(f"{message} {'; '.join(differing)}.")
+        if source.modes is not None and not share_rows(
+            source.modes, kind.dataset(X, None, arguments, "cpu").described.numpy()
+        ):
+            raise ValueError(
+                f"pretrained={shown(self.pretrained)} was trained with other elemental modes: X "
+                "holds none of them. Use an ElementalModeTransformer with the parameters that it "
+                "was trained with."
+            )
+        member = np.arange(arguments["n_members"]) % source.network.n_members
+        weights = {
+            name: tensor.cpu()[member].to(arguments["dtype"])
+            for name, tensor in source.network.state_dict().items()
+            if self._predicts_like(source) or not name.startswith("last.")
+        }
+        return weights, source
 
-# Arguments of a network that may differ from those of the weights it starts from.
-_FREE_ARGUMENTS = {"n_members", "n_outputs", "permutations", "dropout", "dtype", "seed"}
+    # ---- Predictions ----
 
+    @property
+    def _fitted_arguments(self) -> dict[str, Any]:
+        """The arguments of the fitted network."""
+        return arguments_of(self.net_)
 
-def _load_ensemble(
-    pretrained: Any,
-) -> tuple[NetworkEnsemble, NDArray[np.float64] | None]:
-    """Find the fitted ensemble in what was given, and the modes that it reads, if known."""
-    from sklearn_elmodes.persistence import load_model, load_pretrained, shipped_models
-
-    model = pretrained
-    if isinstance(model, str) and (model in shipped_models() or not _looks_like_a_path(model)):
-        model = load_pretrained(model)
-    elif isinstance(model, (str, os.PathLike)):
-        model = load_model(model)
-    model = _thawed(model)
-    steps = [_thawed(step) for _, step in model.steps] if isinstance(model, Pipeline) else [model]
-    if not isinstance(steps[-1], NetworkEnsemble):
-        raise ValueError(
-            f"pretrained={shown(pretrained)} must be the name of a model that ships, the path of a "
-            "model file, or a fitted FormationEnergyRegressor or ElementalModeClassifier or a "
-            f"pipeline that ends in one, not a {type(steps[-1]).__name__}."
+    def _as_source(self) -> Source:
+        """Return the fitted networks without this estimator."""
+        target = self._target_settings()
+        return Source(
+            self._architecture,
+            self._fitted_arguments,
+            self.net_.module_,
+            target.get("target"),
+            target.get("classes"),
         )
-    if not hasattr(steps[-1], "net_"):
-        raise NotFittedError(
-            "pretrained is not fitted. If it was, and a grid of parameters copied it, wrap it: "
-            "sklearn.frozen.FrozenEstimator(model)."
+
+    def _outputs(self, X: Any) -> NDArray[np.float64]:
+        """Return the networks' outputs, shape (n_estimators, n_samples, n_outputs)."""
+        return self._as_source().outputs(X)
+
+    def _description(self, site_names: Any = None) -> str:
+        """Describe the fitted network, in words."""
+        return self._architecture.describe(self._fitted_arguments, site_names)
+
+    # ---- Model files ----
+
+    def _to_record(self) -> tuple[Settings, Arrays]:
+        """Return settings and arrays for a model file."""
+        weights = self.net_.module_.state_dict()
+        parameters = self.get_params(deep=False)
+        # A path has no meaning where the file is read.
+        if not isinstance(self.pretrained, str) or self.pretrained not in shipped_models():
+            parameters["pretrained"] = None
+        settings = {
+            "parameters": parameters,
+            "dtype": str(next(iter(weights.values())).dtype).removeprefix("torch."),
+            "training": {name: getattr(self, f"{name}_") for name in _TRAINING},
+            "loss_curve": self.loss_curve_,
+            "validation_loss_curve": self.validation_loss_curve_,
+            **self._target_settings(),
+        }
+        return settings, {name: tensor.cpu().numpy() for name, tensor in weights.items()}
+
+    @classmethod
+    def _from_record(cls, settings: Settings, arrays: Arrays) -> NetworkEnsemble:
+        """Rebuild a fitted ensemble from settings and arrays; check both."""
+        ensemble = cls(**own_parameters(cls, settings["parameters"]))
+        ensemble._validate_params()
+        start = ensemble.pretrained
+        if start is not None and start not in shipped_models():
+            raise ValueError(f"it starts from {shown(start)}, which is not a shipped model")
+        ensemble._read_target(settings)
+        ensemble.net_ = restore(
+            ensemble._architecture, settings, arrays, ensemble._n_outputs, ensemble._criterion()
         )
-    # Only without a step between them does the network see the modes themselves.
-    transformer = steps[-2] if len(steps) > 1 else None
-    return steps[-1], getattr(transformer, "_modes_in_blocks", None)
-
-
-def _looks_like_a_path(text: str) -> bool:
-    return os.path.exists(text) or bool(os.path.dirname(text)) or "." in text
-
-
-def _thawed(estimator: Any) -> Any:
-    """Take an estimator out of its ``FrozenEstimator``."""
-    return estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
-
-
-def _share_rows(table: NDArray[np.float64], rows: NDArray[Any]) -> bool:
-    """Tell whether any row is one of the table, to the precision of float32.
-
-    Not all need be: a site may hold a mixture.
-    """
-    known = {row.tobytes() for row in np.asarray(table, dtype=np.float32)}
-    return any(row.tobytes() in known for row in rows.astype(np.float32))
-
-
-def _site_groups(n_sites: int, equivalent_sites: Any) -> list[list[int]]:
-    """Check and normalise sets of equivalent sites."""
-    message = (
-        f"equivalent_sites={shown(equivalent_sites)} must be sets of sites from 0 to "
-        f"{n_sites - 1}, each site in one set at most: [(0, 1)]."
-    )
-    try:
-        groups = [list(group) for group in (() if equivalent_sites is None else equivalent_sites)]
-    except TypeError:
-        raise ValueError(message) from None
-    listed = [site for group in groups for site in group]
-    usable = all(isinstance(site, (int, np.integer)) and 0 <= site < n_sites for site in listed)
-    if not usable or len(set(listed)) != len(listed):
-        raise ValueError(message)
-    return [sorted(int(site) for site in group) for group in groups]
-
-
-def site_permutations(n_sites: int, groups: list[list[int]]) -> list[tuple[int, ...]]:
-    """List the orders of the sites that equivalent sites allow, identity first."""
-    groups = [group for group in groups if len(group) > 1]
-    if (
-        sum(map(len, groups)) > _MAX_PERMUTATIONS
-        or math.prod(math.factorial(len(group)) for group in groups) > _MAX_PERMUTATIONS
-    ):
-        raise ValueError(
-            f"equivalent_sites={shown(groups)} allows more than {_MAX_PERMUTATIONS} orders "
-            "of the sites."
+        ensemble.loss_curve_ = list(map(float, settings["loss_curve"]))
+        validation = settings["validation_loss_curve"]
+        ensemble.validation_loss_curve_ = (
+            None if validation is None else list(map(float, validation))
         )
-    permutations = []
-    for orders in itertools.product(*(itertools.permutations(group) for group in groups)):
-        permutation = list(range(n_sites))
-        for group, order in zip(groups, orders, strict=True):
-            for site, source in zip(group, order, strict=True):
-                permutation[site] = source
-        permutations.append(tuple(permutation))
-    return permutations
+        ensemble.n_iter_ = len(ensemble.loss_curve_)
+        ensemble._read_training(settings["training"])
+        return ensemble
+
+    def _read_training(self, written: Settings) -> None:
+        """Set the settings of the training; earlier schemas do not record those of "auto"."""
+        for name, asked in zip(_TRAINING, self._asked_training(), strict=True):
+            value = written[name] if asked == "auto" else asked
+            if value is not None and not 0 < float(value) < np.inf:
+                raise ValueError(f"the training had {name} {shown(value)}")
+            setattr(self, f"{name}_", value)
+        recipe = self._architecture.recipe
+        if self.max_iter_ is None and self.n_iter_ > recipe.fine_tuning_max_iter:
+            self.max_iter_ = recipe.max_iter  # the only other value of "auto"
+
+    # ---- scikit-learn ----
+
+    def __sklearn_clone__(self) -> NetworkEnsemble:
+        # A clone of a pretrained model would lose its fit.
+        bare = copy(self)
+        bare.pretrained = None
+        return (
+            super(NetworkEnsemble, bare).__sklearn_clone__().set_params(pretrained=self.pretrained)
+        )
+
+
+class TableEnsemble(NetworkEnsemble):
+    """An ensemble that reads rows of numbers: sites of a crystal, or elements of a formula."""
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "n_sites": [Interval(Integral, 1, None, closed="left")],
+        "architecture": [StrOptions(set(ARCHITECTURES))],
+        "max_elements": [Interval(Integral, 1, None, closed="left")],
+        "equivalent_sites": ["array-like", None],
+        "permutations": ["array-like", None],
+        **NetworkEnsemble._parameter_constraints,
+    }
+
+    def __init__(
+        self,
+        n_sites: int = 1,
+        *,
+        architecture: str = "sites",
+        max_elements: int = 10,
+        equivalent_sites: Any = None,
+        permutations: Any = None,
+        **training: Any,
+    ) -> None:
+        super().__init__(**training)
+        self.n_sites = n_sites
+        self.architecture = architecture
+        self.max_elements = max_elements
+        self.equivalent_sites = equivalent_sites
+        self.permutations = permutations
+
+    @property
+    def _architecture(self) -> Architecture:
+        return architecture(self.architecture)
+
+    def _read(self, X: Any, *y: Any, **checks: Any) -> Any:
+        return validate_data(self, X, *y, reset=bool(y), dtype=(np.float64, np.float32), **checks)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = self.architecture in NON_NEGATIVE
+        return tags

@@ -13,7 +13,7 @@ from sklearn_elmodes._rows import Reasons
 from sklearn_elmodes.compositions import Compositions, reduce_amounts
 from sklearn_elmodes.elements import SYMBOLS
 from sklearn_elmodes.modes import ElementModes
-from sklearn_elmodes.occupations import Occupations, reasons_by_site
+from sklearn_elmodes.occupations import Occupations, _reasons_by_site
 from sklearn_elmodes.prototypes import Prototype
 
 _STATISTICS = ("mean", "std", "min", "max")
@@ -22,6 +22,8 @@ _POOLED_ROWS = 2048  # rows per block
 
 class Layout(ABC):
     """Arrangement of modes in the features of a row."""
+
+    holds_modes = True  # as they are, in blocks
 
     @abstractmethod
     def names(self, modes: ElementModes) -> list[str]:
@@ -57,6 +59,8 @@ class _CompositionLayout(Layout):
 
 class Statistics(_CompositionLayout):
     """Statistics of the modes over a composition."""
+
+    holds_modes = False
 
     def names(self, modes: ElementModes) -> list[str]:
         names = [f"{statistic}_{mode}" for statistic in _STATISTICS for mode in modes.names]
@@ -131,7 +135,7 @@ class BySite(Layout):
             missing = modes.missing(matter.species[index])
             if missing:
                 wrong[index] = modes.explain_missing(missing[0])
-        return reasons_by_site(matter, wrong, self.prototype.sites)
+        return _reasons_by_site(matter, wrong, self.prototype.sites)
 
     def compute(self, matter: Occupations, modes: ElementModes, dtype: str) -> NDArray[Any]:
         by_species = np.zeros((len(matter.species), modes.n_components), dtype=dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ def write_atomically(
     Parameters
     ----------
     path : str or path-like
-        A symbolic link is followed. A device or pipe is written to directly.
+        A symbolic link is followed. A device or pipe is written to directly. An existing
+        file keeps its permissions.
     content : bytes
     check : callable, default=None
         Called with the path of the temporary file before it is renamed. If it raises,
@@ -28,9 +30,12 @@ def write_atomically(
         path.write_bytes(content)
         return
     path = path.resolve()
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    # Not longer than the name itself may be, and hidden from whoever lists the folder.
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with temporary.open("xb") as file:
+            if path.exists():
+                os.chmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
             file.write(content)
             file.flush()
             os.fsync(file.fileno())  # else a power cut could keep the name and lose the content

@@ -13,6 +13,12 @@ from numpy.typing import NDArray
 from sklearn_elmodes._validation import shown
 from sklearn_elmodes.elements import atomic_number
 
+_MAX_AMOUNT = 1024  # more than any amount of a candidate
+# Beyond this charge, in units of the finest fraction, sums are kept in sets; and cells of the
+# table of charges that are kept together, 32 MB.
+_MAX_CHARGE = 20_000
+_MAX_CELLS = 2**25
+
 
 def read_oxidation_states(states: Any, elements: Sequence[str]) -> dict[int, list[Fraction]] | None:
     """Return oxidation states by atomic number."""
@@ -44,33 +50,82 @@ def read_oxidation_states(states: Any, elements: Sequence[str]) -> dict[int, lis
 def charge_balanced(
     numbers: NDArray[np.intp], amounts: NDArray[np.intp], states: dict[int, list[Fraction]]
 ) -> NDArray[np.bool_]:
-    """Mark the candidates that are neutral for some choice of one oxidation state per column.
+    """Mark the candidates that are neutral for some choice of one oxidation state per element.
 
-    ``numbers`` and ``amounts`` have the shape (n_candidates, n_columns). The charges that all
-    columns but the last can have are found once for each distinct beginning of a row; the last
-    column is then a look-up.
+    Parameters
+    ----------
+    numbers, amounts : ndarray of shape (n_samples, n_elements)
+        Atomic numbers and amounts; both are 0 in columns without an element.
+    states : dict of {int: list of Fraction}
+        Oxidation states by atomic number.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
     """
     unit = math.lcm(*(state.denominator for listed in states.values() for state in listed))
     whole = {z: [int(state * unit) for state in listed] for z, listed in states.items()}
     whole[0] = [0]  # no element, no charge
     largest = max(abs(state) for listed in whole.values() for state in listed)
     zero = largest * int(amounts.sum(axis=1).max(initial=0))
-    species = numbers * 1024 + amounts
+    species = numbers * _MAX_AMOUNT + amounts
+    # The charges that all elements but the last can reach are found once for each way to
+    # begin; the last element then needs a look-up.
     begun, beginning = np.unique(species[:, :-1], axis=0, return_inverse=True)
+    beginning = beginning.reshape(-1)
+    if zero > _MAX_CHARGE:
+        return _balanced_by_sets(begun, beginning, species[:, -1], whole)
+    balanced = np.zeros(len(numbers), dtype=bool)
+    order = np.argsort(beginning, kind="stable")
+    n_together = max(1, _MAX_CELLS // (2 * zero + 1))
+    for start in range(0, len(begun), n_together):
+        reached = _reached(begun[start : start + n_together], whole, zero)
+        first, last = np.searchsorted(beginning, [start, start + n_together], sorter=order)
+        rows = order[first:last]
+        for kind in np.unique(species[rows, -1]).tolist():
+            here = rows[species[rows, -1] == kind]
+            z, amount = divmod(kind, _MAX_AMOUNT)
+            for state in whole.get(z, ()):
+                balanced[here] |= reached[beginning[here] - start, zero - state * amount]
+    return balanced
+
+
+def _reached(begun: NDArray[np.intp], whole: dict[int, list[int]], zero: int) -> NDArray[np.bool_]:
+    """Mark the charges that some elements can reach, shape (n_begun, 2 * zero + 1)."""
     reached = np.zeros((len(begun), 2 * zero + 1), dtype=bool)
     reached[:, zero] = True
     for column in begun.T:
         before, reached = reached, np.zeros_like(reached)
         for kind in np.unique(column).tolist():
             rows = np.flatnonzero(column == kind)
-            z, amount = divmod(kind, 1024)
+            z, amount = divmod(kind, _MAX_AMOUNT)
             for state in whole.get(z, ()):
                 reached[rows] |= np.roll(before[rows], state * amount, axis=1)
-    balanced = np.zeros(len(numbers), dtype=bool)
-    last = species[:, -1]
-    for kind in np.unique(last).tolist():
-        rows = np.flatnonzero(last == kind)
-        z, amount = divmod(kind, 1024)
-        for state in whole.get(z, ()):
-            balanced[rows] |= reached[beginning.reshape(-1)[rows], zero - state * amount]
-    return balanced
+    return reached
+
+
+def _balanced_by_sets(
+    begun: NDArray[np.intp],
+    beginning: NDArray[np.intp],
+    last: NDArray[np.intp],
+    whole: dict[int, list[int]],
+) -> NDArray[np.bool_]:
+    """Do the same for fine fractions of a charge, of which few of very many are reached."""
+
+    def charges(kind: int) -> list[int]:
+        z, amount = divmod(kind, _MAX_AMOUNT)
+        return [state * amount for state in whole.get(z, ())]
+
+    reached = []
+    for kinds in begun.tolist():
+        sums = {0}
+        for kind in kinds:
+            sums = {charge + more for charge in sums for more in charges(kind)}
+        reached.append(sums)
+    return np.array(
+        [
+            any(-charge in reached[row] for charge in charges(kind))
+            for row, kind in zip(beginning.tolist(), last.tolist(), strict=True)
+        ],
+        dtype=bool,
+    )

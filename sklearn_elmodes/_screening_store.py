@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,9 @@ from numpy.typing import NDArray
 from sklearn_elmodes._files import write_atomically
 from sklearn_elmodes.candidates import Candidates, CandidatesShard
 
+# In the format of sha256sum, so that "sha256sum -c" can check a folder.
+_CHECKSUMS = "_checksums.sha256"
+_MARK = b"sklearn_elmodes.screening"  # in every part
 _MANIFEST = "_screening.json"  # readers of Parquet folders skip names with a leading _
 _FORMAT = 2
 _PROBES = 64  # candidates whose predictions identify a model
@@ -77,6 +82,7 @@ class Store:
             raise ValueError(f"Another process is writing to {self.folder}.") from None
         try:
             self._check_manifest()
+            self.checksums = self._checksums()
         except BaseException:
             self.lock.release()
             raise
@@ -149,8 +155,20 @@ class Store:
         ]
         content = io.BytesIO()
         table = pa.table(columns, ["candidate", *self.job.columns, *self.job.value_names])
+        table = table.replace_schema_metadata({_MARK: _MARK})
         pq.write_table(table, content, compression="zstd")
-        write_atomically(self.path(start), content.getvalue())
+        path = self.path(start)
+        write_atomically(path, content.getvalue())
+        with (self.folder / _CHECKSUMS).open("ab") as file:
+            file.write(f"{_checksum(content.getvalue())}  {path.name}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _checksums(self) -> dict[str, str]:
+        """Read the checksum of each part; of several lines for a part, the last one counts."""
+        path = self.folder / _CHECKSUMS
+        lines = path.read_bytes().decode(errors="replace").splitlines() if path.exists() else []
+        return {name: checksum for checksum, _, name in (line.partition("  ") for line in lines)}
 
     def _as_text(self, rows: NDArray[Any]) -> NDArray[np.str_]:
         if rows.dtype.kind != "U":  # convert one by one: NumPy would take compositions apart
@@ -166,7 +184,13 @@ class Store:
         if not path.exists():
             return None
         try:
-            frame = pq.ParquetFile(path).read().to_pandas().set_index("candidate")
+            content = path.read_bytes()
+            checksum = _checksum(content)
+            intact = self.checksums.get(path.name) == checksum
+            # A foreign file is refused below, as is a part of this folder under another name.
+            if not intact and _MARK in content and checksum not in self.checksums.values():
+                raise ValueError("its content does not match its checksum")
+            frame = pq.ParquetFile(io.BytesIO(content)).read().to_pandas().set_index("candidate")
             if list(frame.columns) != [*self.job.columns, *self.job.value_names]:
                 raise ValueError("unexpected columns")
             values = {name: frame[name].to_numpy(np.float64) for name in self.job.value_names}
@@ -182,7 +206,14 @@ class Store:
             self._as_text(rows), written
         ):
             raise ValueError(f"{path} belongs to another screening: its candidates differ.")
+        if not intact:
+            warnings.warn(f"{path} has no checksum and is written again.", stacklevel=4)
+            return None
         return Batch(positions, rows, values)
+
+
+def _checksum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def part_of(candidates: Any, start: int, stop: int) -> Any:

@@ -8,7 +8,7 @@ import re
 import sys
 from importlib import metadata
 
-import sklearn_elmodes
+from sklearn_elmodes._version import __version__
 
 # Extras for developers; those of users are worth reporting.
 _DEVELOPER_EXTRAS = ("tests", "dev", "docs")
@@ -42,7 +42,7 @@ def show_versions() -> None:
             "machine": platform.platform(),
         },
         "Packages": {
-            "sklearn-elmodes": sklearn_elmodes.__version__,
+            "sklearn-elmodes": __version__,
             **{name: _installed_version(name) for name in required},
         },
         "Optional packages": {name: _installed_version(name) for name in optional},

@@ -79,6 +79,11 @@ def canonical_order(rows: NDArray[Any], permutations: Permutations) -> NDArray[A
         Equal rows for equal crystals. With sets of equivalent sites, each set is sorted.
     """
     smallest = rows.copy()
+    sets = equivalent_sets(permutations)
+    if sets is not None:  # the same, faster
+        for sites in sets:
+            smallest[:, sites] = np.sort(rows[:, sites], axis=1)
+        return smallest
     row = np.arange(len(rows))
     for order in permutations:
         moved = rows[:, order]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,38 @@ def shown(value: Any) -> str:
     except ValueError:  # an integer of more digits than Python converts
         text = f"a {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:60]}…{text[-12:]}"
+
+
+def listed(names: Iterable[Any]) -> str:
+    """Join names as a sentence does."""
+    *others, last = map(str, names)
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def strings(values: Iterable[Any]) -> list[str]:
+    """Return a list of values, which must all be strings."""
+    values = list(values)
+    if not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{shown(values)} must be strings")
+    return values
+
+
+def tuples(value: Any) -> Any:
+    """Turn the lists of JSON back into tuples."""
+    return tuple(map(tuples, value)) if isinstance(value, list) else value
+
+
+def own_parameters(kind: type, written: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the parameters of an estimator, which must be all that it has, and no other.
+
+    A default in place of a missing one could change predictions.
+    """
+    differing = written.keys() ^ kind().get_params(deep=False).keys()
+    if differing:
+        raise ValueError(
+            f"{kind.__name__} of this version has other parameters: {sorted(differing)}"
+        )
+    return {name: tuples(value) for name, value in written.items()}
 
 
 def layer_widths(name: str, sizes: Any, *, allow_none: bool = False) -> tuple[int, ...]:

@@ -12,6 +12,31 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_elmodes.exceptions import RowError
 
 
+def widest_std(model: Any) -> float:
+    """Return the standard deviation above which a prediction carries no information.
+
+    Parameters
+    ----------
+    model : FormationEnergyRegressor, or a Pipeline that ends in one
+        Fitted.
+
+    Returns
+    -------
+    float
+        The standard deviation of the training targets, in their unit. Where the members of
+        an ensemble disagree by more, the mean of the training targets is the better guess.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes import load_pretrained
+    >>> from sklearn_elmodes.applicability import widest_std
+    >>> round(widest_std(load_pretrained("elpasolites")), 2)
+    0.93
+    """
+    last = model.steps[-1][1] if hasattr(model, "steps") else model
+    return float(last.target_scale_)
+
+
 class TrainingDistance:
     """Distance of samples from the nearest training sample, in feature space.
 

@@ -484,7 +484,7 @@ class FormulaCandidates(Candidates):
         return pd.DataFrame(table, columns=self.elements)
 
 
-def read_elements(elements: Any, name: str = "elements") -> NDArray[np.intp]:
+def _read_elements(elements: Any, name: str = "elements") -> NDArray[np.intp]:
     """Return atomic numbers in ascending order, or raise an error that names the parameter."""
     if isinstance(elements, str) or not isinstance(elements, Iterable):
         raise ValueError(f"{name} must be a list of symbols such as ['Li'], got {shown(elements)}.")
@@ -496,7 +496,7 @@ def read_elements(elements: Any, name: str = "elements") -> NDArray[np.intp]:
 
 
 def _some_elements(elements: Any, name: str = "elements") -> NDArray[np.intp]:
-    numbers = read_elements(elements, name)
+    numbers = _read_elements(elements, name)
     if not len(numbers):
         raise ValueError(f"{name} is empty.")
     return numbers

@@ -9,30 +9,30 @@ from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import LabelEncoder
-from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_elmodes._ensemble import NetworkEnsemble
+from sklearn_elmodes._ensemble import TableEnsemble
+from sklearn_elmodes._model_files import Settings
+from sklearn_elmodes._sources import Source
 from sklearn_elmodes._validation import shown
 
 
-class ElementalModeClassifier(ClassifierMixin, NetworkEnsemble):
+class ElementalModeClassifier(ClassifierMixin, TableEnsemble):
     """An ensemble of neural networks for classes of crystals, such as metal or not.
 
     The twin of :class:`FormationEnergyRegressor`, trained by cross-entropy. It can
-    start from a regressor, such as the general model of formation energies that
-    ships; its last layer then starts afresh.
+    start from a regressor, such as the shipped general model of formation energies,
+    with a new last layer.
 
     Parameters
     ----------
-    n_sites, architecture, equivalent_sites, n_estimators, encoder_layer_sizes, \
-hidden_layer_sizes, activation, encoder_activation, dropout, alpha, learning_rate_init, \
-batch_size, max_iter, pretrained, freeze, warm_start, early_stopping, validation_fraction, \
-n_iter_no_change, tol, device, random_state, verbose
-        As those of :class:`FormationEnergyRegressor`. The rows that
-        ``early_stopping`` holds out have the shares of the classes of all rows, and
-        ``tol`` is in units of the cross-entropy.
+    n_sites, architecture, max_elements, equivalent_sites, permutations, n_estimators, \
+encoder_layer_sizes, hidden_layer_sizes, activation, encoder_activation, dropout, alpha, \
+learning_rate_init, batch_size, max_iter, pretrained, freeze, warm_start, early_stopping, \
+validation_fraction, n_iter_no_change, tol, device, random_state, verbose
+        As in :class:`FormationEnergyRegressor`. ``early_stopping`` holds out rows by
+        stratified sampling, and ``tol`` is in units of the cross-entropy.
 
     Attributes
     ----------
@@ -50,6 +50,9 @@ n_iter_no_change, tol, device, random_state, verbose
     validation_loss_curve_ : list of float or None
         Cross-entropy of a member on the rows held out, after each pass; None without
         early stopping.
+    learning_rate_, batch_size_, max_iter_ : float, int, int
+        The settings of the training, with numbers in place of "auto". None in a model
+        from a file of an earlier release that does not record them.
 
     See Also
     --------
@@ -63,13 +66,70 @@ n_iter_no_change, tol, device, random_state, verbose
     >>> metal = [True, False] * 4
     >>> model = make_pipeline(
     ...     ElementalModeTransformer(pooling=None),
-    ...     ElementalModeClassifier(10, architecture="set", max_iter=30, random_state=0),
+    ...     ElementalModeClassifier(architecture="set", max_iter=30, random_state=0),
     ... )
     >>> model.fit(formulas, metal).predict(["Ag", "NaF"])
     array([ True, False])
     """
 
     classes_: NDArray[Any]
+
+    def __init__(
+        self,
+        n_sites: int = 1,
+        *,
+        architecture: str = "sites",
+        max_elements: int = 10,
+        equivalent_sites: Any = None,
+        permutations: Any = None,
+        n_estimators: int = 4,
+        encoder_layer_sizes: tuple[int, ...] = (128, 128, 16),
+        hidden_layer_sizes: tuple[int, ...] = (256, 256, 256),
+        activation: str = "relu",
+        encoder_activation: str = "silu",
+        dropout: float = 0.1,
+        alpha: float = 0.01,
+        learning_rate_init: float | str = "auto",
+        batch_size: int | str = "auto",
+        max_iter: int | str = "auto",
+        pretrained: Any = None,
+        freeze: str | None = None,
+        warm_start: bool = False,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 20,
+        tol: float = 1e-4,
+        device: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            n_sites,
+            architecture=architecture,
+            max_elements=max_elements,
+            equivalent_sites=equivalent_sites,
+            permutations=permutations,
+            n_estimators=n_estimators,
+            encoder_layer_sizes=encoder_layer_sizes,
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            encoder_activation=encoder_activation,
+            dropout=dropout,
+            alpha=alpha,
+            learning_rate_init=learning_rate_init,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            pretrained=pretrained,
+            freeze=freeze,
+            warm_start=warm_start,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, checkpoint: Any = None) -> ElementalModeClassifier:
@@ -94,45 +154,43 @@ n_iter_no_change, tol, device, random_state, verbose
         OSError
             If ``pretrained`` is the path of a file that cannot be read.
         ValueError
-            If there is only one class, X does not fit the parameters, ``warm_start``
-            goes on from other classes, or training diverges.
+            If there is only one class, X does not fit the parameters, the last fit of
+            ``warm_start`` had other classes, or training diverges.
         """
         with self._kept_on_failure():
             self._fit(X, y, checkpoint)
         return self
 
     def _fit(self, X: Any, y: Any, checkpoint: Any) -> None:
-        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32))
+        X, y = self._read(X, y)
         check_classification_targets(y)
         encoder = LabelEncoder().fit(y)
         if len(encoder.classes_) == 1:
             only = shown(encoder.classes_.tolist()[0])
             raise ValueError(f"y holds only one class, {only}; there must be two at least.")
-        goes_on = self.warm_start and hasattr(self, "net_")
-        if goes_on and not np.array_equal(self.classes_, encoder.classes_):
+        if self._continues and not np.array_equal(self.classes_, encoder.classes_):
             raise ValueError(
-                f"The last fit, from which warm_start goes on, had the classes "
+                f"The last fit, which warm_start continues, had the classes "
                 f"{shown(self.classes_.tolist())}, not {shown(encoder.classes_.tolist())}."
             )
         self.classes_ = encoder.classes_
         self._check_checkpoint(checkpoint, self.early_stopping)
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        arguments = self._network_arguments(X.shape[1], X.dtype.name, seed)
-        start = self._start(X, arguments)
+        seed = self._draw_seed()
+        arguments = self._network_arguments(X, seed)
+        weights, _ = self._start(X, arguments)
         classes = encoder.transform(y)
         held_out = None
         if self.early_stopping:
-            X, X_held_out, classes, classes_held_out = train_test_split(
-                X, classes, test_size=self.validation_fraction, random_state=seed, stratify=classes
+            part, rest = train_test_split(
+                np.arange(len(y)),
+                test_size=self.validation_fraction,
+                random_state=seed,
+                stratify=classes,
             )
-            held_out = X_held_out, classes_held_out
+            held_out = X[rest], classes[rest]
+            X, classes = X[part], classes[part]
         trained = self._train(
-            X,
-            classes,
-            held_out,
-            checkpoint,
-            arguments=arguments,
-            initial=None if start is None else start.weights,
+            X, classes, held_out, checkpoint, arguments=arguments, initial=weights
         )
         self.net_ = trained.net
         self.loss_curve_ = trained.losses
@@ -154,8 +212,7 @@ n_iter_no_change, tol, device, random_state, verbose
         from scipy.special import softmax
 
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=(np.float64, np.float32))
-        return softmax(self._outputs(X), axis=2).mean(axis=0)
+        return softmax(self._outputs(self._read(X)), axis=2).mean(axis=0)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict the most probable class.
@@ -175,10 +232,27 @@ n_iter_no_change, tol, device, random_state, verbose
     def _n_outputs(self) -> int:
         return len(self.classes_)
 
-    def _predicts_like(self, source: NetworkEnsemble) -> bool:
-        return isinstance(source, type(self)) and np.array_equal(source.classes_, self.classes_)
-
     def _criterion(self) -> Any:
-        from sklearn_elmodes.networks import EnsembleCrossEntropy
+        from sklearn_elmodes._networks._layers import EnsembleCrossEntropy
 
         return EnsembleCrossEntropy
+
+    def _predicts_like(self, source: Source) -> bool:
+        return source.classes is not None and np.array_equal(source.classes, self.classes_)
+
+    def _target_settings(self) -> Settings:
+        return {"classes": self.classes_}
+
+    def _read_target(self, settings: Settings) -> None:
+        self.classes_ = _read_classes(settings["classes"])
+
+
+def _read_classes(written: Any) -> NDArray[Any]:
+    """Read the names of classes: all strings, all booleans or all numbers, ascending."""
+    kinds = {type(name) for name in written} if isinstance(written, list) else set()
+    if kinds not in ({str}, {bool}, {int}, {float}) or len(written) < 2:
+        raise ValueError(f"{shown(written)} are not classes")
+    classes = np.array(written)
+    if classes.dtype.kind == "O" or (classes[1:] <= classes[:-1]).any():
+        raise ValueError(f"{shown(written)} are not classes")
+    return classes

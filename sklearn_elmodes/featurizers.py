@@ -184,7 +184,7 @@ class ElementalModes(BaseFeaturizer):
         return not self._read([composition]).rejected
 
     def feature_labels(self) -> list[str]:
-        """Return the names of the features, as in :class:`ElementalModeTransformer`.
+        """Return the names of the features, as in the transformer.
 
         Returns
         -------

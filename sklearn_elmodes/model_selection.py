@@ -297,8 +297,7 @@ def _fit_and_predict(
 ) -> dict[str, NDArray[Any]]:
     model = clone(estimator).fit(_safe_indexing(X, train), y[train])
     last = model[-1] if isinstance(model, Pipeline) else model
-    # A single network has no standard deviation.
-    if "return_std" in signature(last.predict).parameters and getattr(last, "n_estimators", 2) > 1:
+    if "return_std" in signature(last.predict).parameters and getattr(last, "_has_std", True):
         predicted, std = model.predict(_safe_indexing(X, test), return_std=True)
         return {"predicted": predicted, "std": std}
     return {"predicted": model.predict(_safe_indexing(X, test))}

@@ -44,7 +44,7 @@ class ElementModes:
 
     See Also
     --------
-    ElementalModeTransformer : Features of compositions and crystals from modes.
+    sklearn_elmodes.ElementalModeTransformer : Features of compositions and crystals from modes.
 
     Examples
     --------

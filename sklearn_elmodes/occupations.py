@@ -245,10 +245,10 @@ def _read_species(
             read.species[index].update(parse_species(entries[index]))
         except ValueError as error:
             wrong[index] = str(error)
-    return read, reasons_by_site(read, wrong, names)
+    return read, _reasons_by_site(read, wrong, names)
 
 
-def reasons_by_site(
+def _reasons_by_site(
     occupations: Occupations, wrong: Mapping[int, str], names: Sequence[Any] | None = None
 ) -> Reasons:
     """Convert reasons by index of a species to reasons by row."""

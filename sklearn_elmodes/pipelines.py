@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sklearn_elmodes._networks import _recipes
 from sklearn_elmodes._validation import shown
 from sklearn_elmodes.prototypes import Prototype
 from sklearn_elmodes.regressor import FormationEnergyRegressor
 from sklearn_elmodes.transformer import ElementalModeTransformer
 
-# For statistics of any formulas, tuned on held-out parts of the training folds of
-# the measured enthalpies; the regressor's own defaults were tuned on elpasolites.
-_STATISTICS: dict[str, Any] = {
-    "n_estimators": 8,
-    "hidden_layer_sizes": (128, 128, 128),
-    "learning_rate_init": 0.003,
-    "batch_size": 64,
-    "max_iter": 100,
-}
-# For formulas themselves, tuned on the validation part of the OQMD.
-_SET: dict[str, Any] = {
-    "n_estimators": 2,
-    "encoder_layer_sizes": (64, 64, 128),
-    "hidden_layer_sizes": (256, 256, 256, 256),
-    "activation": "silu",
-}
-
 
 def make_formation_energy_pipeline(
     prototype: str | Prototype | None = None,
     *,
-    architecture: str | None = None,
+    pooling: str | None = None,
     random_state: Any = None,
     verbose: int = 0,
     memory: Any = None,
@@ -46,32 +31,35 @@ def make_formation_energy_pipeline(
     prototype : str or Prototype, default=None
         Structure that all crystals share, such as ``"elpasolite"``. None takes
         formulas of any kind.
-    architecture : {"sites", "set"} or None, default=None
-        Without a prototype: "set" is a network for the elements of a formula, which
-        can start from ``pretrained="oqmd"``; "sites" is one for the statistics of
-        their modes. None takes "set".
+    pooling : {"statistics"} or None, default=None
+        How modes are combined without a prototype. None is a network that reads each
+        element of a formula; it can start from ``pretrained="oqmd"``. "statistics" is a
+        network for a table of statistics of the modes.
     random_state : int, RandomState instance or None, default=None
         Seed of the network.
     verbose : int, default=0
         Show a progress bar for the training if positive.
     memory : str or joblib.Memory, default=None
-        Cache for the fitted transformer, worth while if it trains its own
-        auto-encoder in a cross-validation.
+        Cache for the fitted transformer, useful if it trains its own auto-encoder in a
+        cross-validation.
     **parameters
-        Further parameters of :class:`FormationEnergyRegressor`. For a set, ``n_sites``
-        is the number of elements for which there is room, 10 if left out.
+        Further parameters of :class:`ElementalModeTransformer` and
+        :class:`FormationEnergyRegressor`, by name. Both have ``max_elements``, the
+        number of elements in a formula for which there is room.
 
     Returns
     -------
     Pipeline
-        Steps ``elementalmodetransformer`` and ``formationenergyregressor``, with a
-        ``standardscaler`` between them if these are statistics.
+        Steps ``elementalmodetransformer`` and ``formationenergyregressor``; with
+        statistics a ``standardscaler`` between them.
 
     Raises
     ------
+    TypeError
+        If a parameter is unknown, or follows from ``prototype`` and ``pooling``.
     ValueError
-        If ``architecture`` is unknown, or "set" for a prototype, or statistics are to
-        start from a pretrained model.
+        If ``pooling`` is unknown or goes with a prototype, or statistics are to start
+        from a pretrained model.
 
     Examples
     --------
@@ -89,37 +77,56 @@ def make_formation_energy_pipeline(
     >>> pipeline.predict(["NaBr"]).round(1)
     array([-1.9])
     """
-    settings: dict[str, Any] = {"random_state": random_state, "verbose": verbose}
-    if architecture not in (None, "sites", "set"):
-        raise ValueError(f'architecture must be "sites", "set" or None, not {shown(architecture)}.')
-    if prototype is not None and architecture == "set":
-        raise ValueError('architecture="set" is for formulas of any kind; leave out prototype.')
-    if prototype is None and architecture != "sites":
-        n_elements = parameters.get("n_sites", 10)
-        transformer = ElementalModeTransformer(pooling=None, max_elements=n_elements)
-        settings |= {"architecture": "set", "n_sites": n_elements}
-        return make_pipeline(
-            transformer,
-            FormationEnergyRegressor(**{**_SET, **settings, **parameters}),
-            memory=memory,
-        )
-    if prototype is None:
+    if pooling not in (None, "statistics"):
+        raise ValueError(f'pooling must be "statistics" or None, not {shown(pooling)}.')
+    if prototype is not None and pooling is not None:
+        raise ValueError(f"pooling={pooling!r} is for formulas of any kind; leave out prototype.")
+    for_modes, for_network = _routed(parameters)
+    for_network |= {"random_state": random_state, "verbose": verbose}
+    if prototype is not None:
+        prototype = Prototype.of(prototype)
+        layout: dict[str, Any] = {"n_sites": prototype.n_sites}
+        if not {"equivalent_sites", "permutations"} & parameters.keys():
+            layout |= prototype._symmetry_parameters
+        steps = [
+            ElementalModeTransformer(prototype=prototype, **for_modes),
+            FormationEnergyRegressor(**{**_recipes.SITES.parameters, **layout, **for_network}),
+        ]
+    elif pooling is None:
+        steps = [
+            ElementalModeTransformer(pooling=None, **for_modes),
+            FormationEnergyRegressor(
+                architecture="set", **{**_recipes.SET.parameters, **for_network}
+            ),
+        ]
+    else:
         if parameters.get("pretrained") is not None:
             raise ValueError(
-                'pretrained goes with a prototype or architecture="set": statistics are scaled '
-                "anew for each table."
+                "pretrained goes with a prototype or pooling=None: statistics are scaled anew for "
+                "each table."
             )
-        return make_pipeline(
-            ElementalModeTransformer(),
+        steps = [
+            ElementalModeTransformer(**for_modes),
             StandardScaler(),
-            FormationEnergyRegressor(**{**_STATISTICS, **settings, **parameters}),
-            memory=memory,
+            FormationEnergyRegressor(**{**_recipes.STATISTICS, **for_network}),
+        ]
+    return make_pipeline(*steps, memory=memory)
+
+
+def _routed(parameters: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give each parameter to the step that has it, or to both."""
+    fixed = {"prototype", "pooling", "architecture", "n_sites"}
+    own = [
+        set(inspect.signature(kind).parameters) - fixed
+        for kind in (ElementalModeTransformer, FormationEnergyRegressor)
+    ]
+    unknown = parameters.keys() - own[0] - own[1]
+    if unknown:
+        raise TypeError(
+            f"make_formation_energy_pipeline has no parameters {', '.join(sorted(unknown))}; "
+            f"those of its steps are {', '.join(sorted(own[0] | own[1]))}."
         )
-    prototype = Prototype.of(prototype)
-    settings["n_sites"] = prototype.n_sites
-    settings["equivalent_sites"] = prototype.equivalent_site_indices or None
-    return make_pipeline(
-        ElementalModeTransformer(prototype=prototype),
-        FormationEnergyRegressor(**{**settings, **parameters}),
-        memory=memory,
+    for_modes, for_network = (
+        {name: value for name, value in parameters.items() if name in names} for names in own
     )
+    return for_modes, for_network

@@ -22,7 +22,7 @@ from sklearn_elmodes._validation import shown
 from sklearn_elmodes.candidates import SiteCandidates
 from sklearn_elmodes.compositions import Compositions, format_composition
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS
-from sklearn_elmodes.occupations import reasons_by_site
+from sklearn_elmodes.occupations import _reasons_by_site
 
 # Formula and equivalent sites of named structures. In rock salt and in elpasolite a
 # translation by half a cell exchanges A and B, and maps C onto C and D onto D. In
@@ -156,6 +156,13 @@ class Prototype:
     def _is_coupled(self) -> bool:
         """Whether some sites are exchanged only together with others."""
         return equivalent_sets(self.permutations) is None
+
+    @property
+    def _symmetry_parameters(self) -> dict[str, Any]:
+        """Parameters of an estimator with the symmetry of this structure."""
+        if self._is_coupled:
+            return {"permutations": self.permutations}
+        return {"equivalent_sites": self.equivalent_site_indices or None}
 
     def _arguments(self) -> dict[str, Any]:
         """Return the arguments that create this prototype."""
@@ -313,7 +320,7 @@ class Prototype:
             numbers[index] = ATOMIC_NUMBERS[symbol]
             if others:
                 wrong[index] = f"{shown(occupations.species[index])} is a mixture"
-        raise_first(reasons_by_site(occupations, wrong, self.sites))
+        raise_first(_reasons_by_site(occupations, wrong, self.sites))
         return numbers[occupations.sites]
 
     def _advice(self) -> str:

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import warnings
-from copy import copy
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from sklearn.base import RegressorMixin, _fit_context
-from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.base import _fit_context
 
-from sklearn_elmodes._ensemble import NetworkEnsemble
-
-_ERROR_OF_SAME = 2.0  # a pretrained model's error on its own quantity, in median deviations of y
+from sklearn_elmodes._ensemble import TableEnsemble
+from sklearn_elmodes._regression import EnsembleRegressor
 
 
-class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
+class FormationEnergyRegressor(EnsembleRegressor, TableEnsemble):
     """An ensemble of neural networks for the formation energy of crystals.
 
     A row of X describes the sites of a crystal one after the other, each with
     the same number of features: its elemental modes. One encoder, shared by
-    all sites, reads each of them before a residual network joins the sites, so
-    that what is learnt about an element on one site serves on all others, and
-    an element that was never seen is read by its modes. With a single site
-    (``n_sites=1``, any table of numbers) the encoder is left out.
+    all sites, reads each site before a residual network joins them. The encoder
+    learns about an element on one site for all sites, and reads an element that it
+    never saw by its modes. With a single site (``n_sites=1``, any table of numbers)
+    there is no encoder.
 
     With ``architecture="set"`` a row holds a formula of any kind: for each of its
     elements, in any order, the modes followed by the amount, and zeros to the end
     of the row, as ``ElementalModeTransformer(pooling=None)`` writes it. The
-    encoder reads each element with its amount, what it gives is summed over the
-    elements, and the residual network goes on from the sum.
+    encoder reads each element with its amount, its codes are summed over the
+    elements, and the residual network reads the sum.
 
     All members of the ensemble train at once, in a skorch net kept in ``net_``.
     The target is scaled inside; scale the features before. Computation has the
@@ -41,18 +33,26 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
     Parameters
     ----------
     n_sites : int, default=1
-        Number of sites in a row of X, or of elements for which it has room.
+        Number of sites in a row of X; 1 for any table of numbers. Not used by a set.
     architecture : {"sites", "set"}, default="sites"
         Whether a row describes the sites of a crystal or the set of elements of a
         formula.
+    max_elements : int, default=10
+        Number of elements for which a row of a set has room, as in
+        :class:`ElementalModeTransformer`.
     equivalent_sites : sequence of sequences of int, default=None
         Sets of sites, counted from 0, whose exchange leaves the crystal as it
-        is: ``[(0, 1)]``. Predictions are exactly equal under such an exchange.
+        is: ``[(0, 1)]``. Predictions are bitwise equal under such an exchange.
+    permutations : sequence of sequences of int, default=None
+        In place of ``equivalent_sites``, the orders of the sites that leave the crystal
+        as it is, for exchanges that go together: ``[(1, 0, 3, 2)]`` exchanges the first
+        two sites and the last two at once. The orders must form a group of at most 24;
+        the identity may be left out.
     n_estimators : int, default=4
         Members of the ensemble.
     encoder_layer_sizes : tuple of int, default=(128, 128, 16)
-        Layers of the shared encoder; not used with the one site of a table. In a
-        set network the last of them reads the amount, too.
+        Layers of the shared encoder; not used with a single site. In a set network
+        the last of them reads the amount, too.
     hidden_layer_sizes : tuple of int, default=(256, 256, 256)
         Layers of the network that joins the sites. A layer as wide as the one
         before it adds to its input instead of replacing it. In a set network the
@@ -60,49 +60,50 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
     activation : {"relu", "silu", "tanh"}, default="relu"
         Non-linearity of the network that joins the sites.
     encoder_activation : {"relu", "silu", "tanh"}, default="silu"
-        Non-linearity of the site encoder. A smooth one served better than "relu"
-        where elements were held out.
+        Non-linearity of the encoder. A smooth one gave smaller errors than "relu" for
+        held-out elements.
     dropout : float, default=0.1
         Share of activations dropped in training, in layers that add to their
         input.
     alpha : float, default=0.01
         Weight decay of the AdamW optimizer.
     learning_rate_init : float or "auto", default="auto"
-        Largest step size; it rises from and falls back to nearly zero over the
+        Largest step size; it rises from nearly zero and falls back to it over the
         training (one cycle). "auto" is 0.005 for sites and 0.004 for a set. Training that
-        goes on from weights takes a share of that, from 1/40 for 300 rows and fewer to
-        the whole for 60,000, and 1/4 if the last layer starts afresh.
+        starts from the weights of another model takes a share of that: from 1/40 for 300
+        rows or fewer to the whole for 60,000, and 1/4 if the last layer is new.
     batch_size : int or "auto", default="auto"
-        Rows for one step. "auto" is 256 for training sites from scratch, else a
+        Rows per step. "auto" is 256 for training sites from scratch, else a
         fiftieth of the rows, but at least 32 and at most 512.
     max_iter : int or "auto", default="auto"
-        Number of passes over the data. "auto" is 150, or 30 for training that goes
-        on from the weights of all layers.
+        Number of passes over the data. "auto" is 150, or 30 for training that starts
+        from the weights of all layers.
     pretrained : str, path-like, regressor, Pipeline or None, default=None
         Fitted model from whose weights and target scale training starts (fine-tuning):
-        the name of a model that ships, see
-        :func:`~sklearn_elmodes.load_pretrained`, the path of a file written by
-        :func:`~sklearn_elmodes.save_model`, or a fitted regressor or a pipeline that
+        the name of a shipped model, see :func:`~sklearn_elmodes.load_pretrained`; the
+        path of a file written by :func:`~sklearn_elmodes.save_model`, ``"./oqmd"`` if it
+        has the name of a shipped one; or a fitted regressor or a pipeline that
         ends in one. Layers and modes must be the same; if this ensemble is larger,
-        several members start from the same weights. If that model errs by more
-        than its own targets vary, or by twice as much as y does, y is taken for another
-        quantity, with a warning: it is scaled anew, and the last layer starts afresh.
+        several members start from the same weights. If the model's median error on y
+        exceeds the scale of its own targets, or twice the median deviation of y, y is
+        treated as a different quantity, with a warning: target scale and last layer are
+        reinitialised.
         In a grid of parameters
         scikit-learn takes the fit from an estimator unless it is wrapped in
         ``sklearn.frozen.FrozenEstimator``.
     freeze : {"encoder", "all_but_last"} or None, default=None
-        Weights that stay as they are in training that goes on from ``pretrained`` or
-        from an earlier fit.
+        Weights that stay as they are in training that starts from ``pretrained`` or
+        an earlier fit.
     warm_start : bool, default=False
-        Go on from the weights and target scale of the last fit.
+        Start from the weights and target scale of the last fit.
     early_stopping : bool, default=False
         Hold out a part of the data, stop when its error no longer falls and
         keep the best weights.
     calibrate_std : bool, default=False
         Scale the std of ``predict(X, return_std=True)`` to the errors on rows
-        held out, so that it can be read as a standard deviation; the bare std
-        of an ensemble is too small. Unless early stopping holds out rows anyway,
-        this trains a second time: once without the rows held out, to learn the
+        held out, so that it is an error bar; the std over the members alone is too
+        small. Unless early stopping holds out rows anyway,
+        this trains a second time: once without the rows held out, for the
         scale, then on all rows. Rows that ``pretrained`` or an earlier fit has seen
         make the std too small. Ctrl-C in the first training keeps its weights, without
         calibration.
@@ -137,7 +138,10 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
         Mean absolute error of a member on the rows held out, after each pass;
         None without early stopping.
     target_mean_, target_scale_ : float
-        What the target was centred and divided by.
+        Mean and scale with which the target is standardised.
+    learning_rate_, batch_size_, max_iter_ : float, int, int
+        The settings of the training, with numbers in place of "auto". None in a model
+        from a file of an earlier release that does not record them.
     std_floor_, std_scale_ : float
         The std s over the members is reported as
         sqrt(`std_floor_`² + (`std_scale_` · s)²), with the floor in units of y;
@@ -159,7 +163,7 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
 
     See Also
     --------
-    ElementalModeTransformer : Makes such rows from formulas.
+    ElementalModeTransformer : Computes such rows from formulas.
     make_formation_energy_pipeline : Both, with tuned settings.
 
     Examples
@@ -178,8 +182,8 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        **NetworkEnsemble._parameter_constraints,
-        "calibrate_std": ["boolean"],
+        **TableEnsemble._parameter_constraints,
+        **EnsembleRegressor._parameter_constraints,
     }
 
     def __init__(
@@ -187,7 +191,9 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
         n_sites: int = 1,
         *,
         architecture: str = "sites",
+        max_elements: int = 10,
         equivalent_sites: Any = None,
+        permutations: Any = None,
         n_estimators: int = 4,
         encoder_layer_sizes: tuple[int, ...] = (128, 128, 16),
         hidden_layer_sizes: tuple[int, ...] = (256, 256, 256),
@@ -213,7 +219,9 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
         super().__init__(
             n_sites,
             architecture=architecture,
+            max_elements=max_elements,
             equivalent_sites=equivalent_sites,
+            permutations=permutations,
             n_estimators=n_estimators,
             encoder_layer_sizes=encoder_layer_sizes,
             hidden_layer_sizes=hidden_layer_sizes,
@@ -248,11 +256,11 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
         y : array-like of shape (n_samples,)
             Target, for instance the formation energy in eV/atom.
         checkpoint : str or path-like, default=None
-            File for the state of a long training, written every 20 seconds or so. If
-            it is there already, from a fit with the same data, parameters and
-            integer ``random_state`` that was broken off, training goes on from it to
-            the same end. It is removed when training is complete. Not for the folds of
-            a cross-validation, which would share it.
+            File for the state of a long training, written about every 20 seconds. If
+            it exists, from an interrupted fit with the same data, parameters and
+            integer ``random_state``, training resumes from it to the same result. It
+            is removed when training is complete. Do not use it in a cross-validation,
+            whose folds would share it.
 
         Returns
         -------
@@ -263,103 +271,13 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
         OSError
             If ``pretrained`` is the path of a file that cannot be read.
         ValueError
-            If the columns of X do not divide into ``n_sites``, an amount of a set is
-            negative, ``pretrained`` has other layers or modes, a single network is
-            to be calibrated, or training diverges.
+            If the columns of X do not divide into ``n_sites`` or ``max_elements``, an
+            amount of a set is negative, ``pretrained`` has other layers or modes, a single
+            network is to be calibrated, or training diverges.
         """
         with self._kept_on_failure():
             self._fit(X, y, checkpoint)
         return self
-
-    def _fit(self, X: Any, y: Any, checkpoint: Any) -> None:
-        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), y_numeric=True)
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        arguments = self._network_arguments(X.shape[1], X.dtype.name, seed)
-        self._check_checkpoint(checkpoint, self.early_stopping or self.calibrate_std)
-        if self.calibrate_std and self.n_estimators == 1:
-            raise ValueError("calibrate_std needs n_estimators of at least 2.")
-        y = y.astype(np.float64)
-        if not np.isfinite(y).all():  # None in an array of objects is NaN only now
-            row = int(np.flatnonzero(~np.isfinite(y))[0])
-            raise ValueError(f"The target of row {row} is {y[row]}; it must be a finite number.")
-        initial = self._start_with_target(X, y, arguments)
-        if not np.isfinite(self.target_scale_):
-            raise ValueError(f"The target is too large to scale: its largest value is {y.max()}.")
-        y = (y - self.target_mean_) / self.target_scale_
-
-        X_part, y_part = X, y
-        held_out: Any = None
-        if self.early_stopping or self.calibrate_std:
-            X_part, X_held_out, y_part, y_held_out = train_test_split(
-                X, y, test_size=self.validation_fraction, random_state=seed
-            )
-            held_out = X_held_out, y_held_out
-        self.std_floor_, self.std_scale_ = 0.0, 1.0
-        fixed: dict[str, Any] = {
-            "arguments": arguments,
-            "initial": initial,
-            "unit_scale": self.target_scale_,
-        }
-        trained = self._train(
-            X_part, y_part, held_out if self.early_stopping else None, checkpoint, **fixed
-        )
-        if self.calibrate_std and not trained.interrupted:
-            self.net_ = trained.net
-            self._calibrate(*held_out)
-            if not self.early_stopping:
-                trained = self._train(X, y, **fixed)
-        self.net_ = trained.net
-        self.loss_curve_ = [loss * self.target_scale_ for loss in trained.losses]
-        self.validation_loss_curve_ = (
-            [loss * self.target_scale_ for loss in trained.validation_losses]
-            if self.early_stopping
-            else None
-        )
-        self.n_iter_ = len(self.loss_curve_)
-
-    def _start_with_target(
-        self, X: NDArray[Any], y: NDArray[np.float64], arguments: dict[str, Any]
-    ) -> dict[str, Any] | None:
-        """Set mean and scale of the target, and return the weights to start from, if any."""
-        start = self._start(X, arguments)
-        if start is not None and (start.source is self or self._same_quantity(start.source, X, y)):
-            self.target_mean_ = start.source.target_mean_
-            self.target_scale_ = start.source.target_scale_
-            return start.weights
-        with np.errstate(over="ignore"):
-            self.target_mean_ = float(y.mean())
-            # The squares of tiny differences may all be zero.
-            self.target_scale_ = float(y.std()) or float(np.ptp(y)) or 1.0
-        if start is None:
-            return None
-        return {name: w for name, w in start.weights.items() if not name.startswith("last.")}
-
-    def _same_quantity(
-        self, source: NetworkEnsemble, X: NDArray[Any], y: NDArray[np.float64]
-    ) -> bool:
-        """Tell whether targets are of the kind that a fitted regressor predicts."""
-        if not isinstance(source, FormationEnergyRegressor):
-            return False
-        reader = copy(source)
-        reader.n_sites = self.n_sites  # of a set, only the room
-        # Medians, so that a few rows unlike the rest do not decide.
-        error = np.median(np.abs(reader._members(X).mean(axis=0) - y))
-        variation = np.median(np.abs(y - np.median(y)))
-        if error < min(source.target_scale_, _ERROR_OF_SAME * variation):
-            return True
-        warnings.warn(
-            "The pretrained model errs so much on y that this is taken for another quantity: its "
-            "scale and the last layer start afresh.",
-            UserWarning,
-            stacklevel=6,
-        )
-        return False
-
-    def _calibrate(self, X: NDArray[Any], y: NDArray[np.float64]) -> None:
-        """Fit the std to the errors on rows that the network has not seen; y is scaled."""
-        members = self._members(X)
-        error = y * self.target_scale_ + self.target_mean_ - members.mean(axis=0)
-        self.std_floor_, self.std_scale_ = _fit_std(error, members.std(axis=0, ddof=1))
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Predict the target, as the mean over the ensemble.
@@ -384,37 +302,4 @@ class FormationEnergyRegressor(RegressorMixin, NetworkEnsemble):
         ValueError
             If ``return_std`` is asked of a single network.
         """
-        members = self._predict_members(X)
-        if not return_std:
-            return members.mean(axis=0)
-        if len(members) == 1:
-            raise ValueError("return_std needs n_estimators of at least 2; one network has none.")
-        std = members.std(axis=0, ddof=1)
-        return members.mean(axis=0), np.hypot(self.std_floor_, self.std_scale_ * std)
-
-    def _predict_members(self, X: Any) -> NDArray[np.float64]:
-        """Return the prediction of each member, shape (n_estimators, n_samples)."""
-        check_is_fitted(self)
-        return self._members(validate_data(self, X, reset=False, dtype=(np.float64, np.float32)))
-
-    def _members(self, X: NDArray[Any]) -> NDArray[np.float64]:
-        return self._outputs(X)[..., 0] * self.target_scale_ + self.target_mean_
-
-
-def _fit_std(error: NDArray[np.float64], std: NDArray[np.float64]) -> tuple[float, float]:
-    """Find floor and scale with which errors are most likely Gaussian of that std."""
-    from scipy.optimize import minimize
-
-    unit = float(np.sqrt(np.mean(error**2)))
-    if not unit or not std.any():
-        return unit, 1.0
-
-    def surprise(logarithms: NDArray[np.float64]) -> float:
-        floor, scale = np.exp(logarithms)
-        deviation = np.hypot(floor, scale * std / unit)
-        return float(np.mean(0.5 * (error / unit / deviation) ** 2 + np.log(deviation)))
-
-    start = np.log([0.5, unit / np.sqrt(np.mean(std**2))])
-    bounds = [(np.log(1e-3), np.log(1e3)), (start[1] - 7, start[1] + 7)]
-    floor, scale = np.exp(minimize(surprise, start, bounds=bounds).x)
-    return float(floor * unit), float(scale)
+        return self._predict(X, return_std)

@@ -20,7 +20,7 @@ from sklearn_elmodes.candidates import (
     Candidates,
     CandidatesShard,
     SiteCandidates,
-    read_elements,
+    _read_elements,
 )
 from sklearn_elmodes.elements import ATOMIC_NUMBERS
 from sklearn_elmodes.exceptions import RowError
@@ -137,7 +137,7 @@ def screen(
         if most is not None and (not isinstance(most, Real) or np.isnan(most)):
             raise ValueError(f"{name}={shown(most)} must be a number or None.")
     check_is_fitted(estimator)
-    excluded = read_elements(exclude_elements, "exclude_elements").tolist()
+    excluded = _read_elements(exclude_elements, "exclude_elements").tolist()
     job = _Screening(
         estimator,
         _columns(estimator, candidates),
@@ -153,14 +153,14 @@ def screen(
     _check_space(estimator, candidates, excluded)
     if output is None:
         return _run(job, candidates, None, int(batch_size), n_jobs, verbose)
-    with Store(Path(output), job, candidates, int(batch_size)) as shards:
-        return _run(job, candidates, shards, int(batch_size), n_jobs, verbose)
+    with Store(Path(output), job, candidates, int(batch_size)) as store:
+        return _run(job, candidates, store, int(batch_size), n_jobs, verbose)
 
 
 def _run(
     job: _Screening,
     candidates: Any,
-    shards: Store | None,
+    store: Store | None,
     batch_size: int,
     n_jobs: int | None,
     verbose: int,
@@ -171,24 +171,28 @@ def _run(
 
     total = len(candidates)
     best = job(0, part_of(candidates, 0, 0))[2]
-    starts = []
+    # One byte for each batch: a list of their starts would fill the memory.
+    missing = np.ones(-(-total // batch_size), dtype=bool)
     with tqdm(
         total=total, desc="Screening", unit=" candidates", unit_scale=True, disable=not verbose
     ) as bar:
         for start in range(0, total, batch_size):
-            finished = None if shards is None else shards.read(start)
-            if finished is None:
-                starts.append(start)
-            else:
+            finished = None if store is None else store.read(start)
+            if finished is not None:
+                missing[start // batch_size] = False
                 best = job.merge(best, job.best(finished))
                 bar.update(min(batch_size, total - start))
         # In order of completion, so that no finished batch waits in memory for a slower one.
         results: Iterator[tuple[int, Any, pd.DataFrame]] = Parallel(
             n_jobs=n_jobs, return_as="generator_unordered"
-        )(delayed(job)(start, part_of(candidates, start, start + batch_size)) for start in starts)
+        )(
+            delayed(job)(start, part_of(candidates, start, start + batch_size))
+            for start in range(0, total, batch_size)
+            if missing[start // batch_size]
+        )
         for start, predicted, own_best in results:
-            if shards is not None:
-                shards.write(start, predicted)
+            if store is not None:
+                store.write(start, predicted)
             best = job.merge(best, own_best)
             bar.update(min(batch_size, total - start))
     return best.drop(columns="score") if isinstance(job.objective, str) else best

@@ -20,6 +20,7 @@ from sklearn.utils.validation import (
 from sklearn_elmodes import _inputs
 from sklearn_elmodes._features import Layout, layout_of
 from sklearn_elmodes._rows import Reading
+from sklearn_elmodes._validation import own_parameters, strings
 from sklearn_elmodes.autoencoder import ElementAutoencoder
 from sklearn_elmodes.elements import PROPERTY_TABLES, SYMBOLS
 from sklearn_elmodes.modes import DEFAULT_N_COMPONENTS, ElementModes, _source_of
@@ -350,6 +351,55 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
 
     def _compute(self, matter: Any) -> NDArray[Any]:
         return self._layout.compute(matter, self.element_modes_, self.dtype)
+
+    def _to_record(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return settings and arrays for a model file."""
+        parameters = self.get_params(deep=False)
+        arrays = {"modes": self.element_modes_.values}
+        if isinstance(self.properties, pd.DataFrame):
+            parameters["properties"] = {
+                "index": self.properties.index.tolist(),
+                "columns": self.properties.columns.astype(str).tolist(),
+            }
+            arrays["properties"] = self.properties.to_numpy(dtype=float)
+        if self.prototype is not None:
+            parameters["prototype"] = Prototype.of(self.prototype)._arguments()
+        if self.autoencoder is not None:
+            parameters["autoencoder"] = self.autoencoder.get_params()
+        settings = {
+            "parameters": parameters,
+            "elements": list(self.element_modes_.symbols),
+            "modes_in_features": self._layout.holds_modes,
+        }
+        return settings, arrays
+
+    @classmethod
+    def _from_record(
+        cls, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]
+    ) -> ElementalModeTransformer:
+        """Rebuild a fitted transformer from settings and arrays; check both."""
+        parameters = own_parameters(cls, settings["parameters"])
+        elements = strings(settings["elements"])
+        if not elements or len(set(elements)) != len(elements):
+            raise ValueError("it has no elements, or one of them twice")
+        expected = {"modes": (len(elements), parameters["n_components"])}
+        if isinstance(parameters["properties"], dict):
+            table = parameters["properties"]
+            index, columns = (strings(table[key]) for key in ("index", "columns"))
+            expected["properties"] = (len(index), len(columns))
+        if {name: array.shape for name, array in arrays.items()} != expected:
+            raise ValueError("the modes or properties do not have the shapes of their tables")
+        if "properties" in arrays:
+            parameters["properties"] = pd.DataFrame(arrays["properties"], index, columns)
+        if parameters["prototype"] is not None:
+            parameters["prototype"] = Prototype(**parameters["prototype"])
+        if parameters["autoencoder"] is not None:
+            own = own_parameters(ElementAutoencoder, parameters["autoencoder"])
+            parameters["autoencoder"] = ElementAutoencoder(**own)
+        transformer = cls(**parameters)
+        transformer._validate_params()
+        transformer._set_mode_table(elements, arrays["modes"])
+        return transformer
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -22,8 +22,8 @@ from sklearn_elmodes import (
     FormationEnergyRegressor,
     LeaveOneElementOut,
     Prototype,
+    _model_files,
     load_model,
-    persistence,
 )
 from sklearn_elmodes.cli import main
 from sklearn_elmodes.datasets._elpasolites import read_elpasolites
@@ -183,7 +183,7 @@ def stored_model():
 def model_header(data):
     """Replace the header of the stored model; the checksum is correct."""
     text, (_, arrays) = data.decode("utf-8", "replace"), stored_model()
-    checksum = persistence._checksum(text, arrays)
+    checksum = _model_files.checksum(text, arrays)
     model_file(save(arrays, metadata={"sklearn_elmodes": text, "sha256": checksum}))
 
 

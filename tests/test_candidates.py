@@ -4,11 +4,12 @@ import itertools
 import math
 import pickle
 import time
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from sklearn_elmodes import ElementalModeTransformer, Prototype
+from sklearn_elmodes import ElementalModeTransformer, Prototype, _oxidation_states
 from sklearn_elmodes.candidates import FormulaCandidates
 from sklearn_elmodes.elements import SYMBOLS, property_table
 from sklearn_elmodes.formulas import parse_formula
@@ -199,6 +200,27 @@ def test_charge_balance_of_crystals():
     }
     assert {canonical(crystal, [(0, 1)]) for crystal in space} == expected
     assert expected
+
+
+@pytest.mark.parametrize("most", [0, 10**9])  # in sets, and in a table
+def test_fractions_of_a_charge(monkeypatch, most):
+    """Mean oxidation states need neither gigabytes nor minutes."""
+    states = {"Fe": ["8/3", "5/2"], "Mn": ["23/7", 3], "Co": ["30/11"], "O": [-2], "F": [-1]}
+    monkeypatch.setattr(_oxidation_states, "_MAX_CHARGE", most)
+    monkeypatch.setattr(_oxidation_states, "_MAX_CELLS", 10**5)
+    space = FormulaCandidates(
+        states, n_elements=(2, 3), amounts=range(1, 9), oxidation_states=states
+    )
+    expected = set()
+    for formula in FormulaCandidates(states, n_elements=(2, 3), amounts=range(1, 9)):
+        charges = [
+            [Fraction(state) * int(amount) for state in states[symbol]]
+            for symbol, amount in parse_formula(formula).items()
+        ]
+        if any(sum(choice) == 0 for choice in itertools.product(*charges)):
+            expected.add(formula)
+    assert set(space) == expected
+    assert len(expected) > 20
 
 
 def test_common_oxidation_states():

@@ -30,7 +30,7 @@ ANIONS = ("O", "F", "Cl")
 def formulas(**parameters):
     return make_pipeline(
         ElementalModeTransformer(pooling=None),
-        ElementalModeClassifier(10, architecture="set", **{**SMALL, **parameters}),
+        ElementalModeClassifier(architecture="set", **{**SMALL, **parameters}),
     )
 
 

@@ -143,7 +143,7 @@ def test_predict_sets_bad_rows_aside(tmp_path):
             1,
             "- has no column 'name', but 'formula', 'note'",
         ),
-        ([__file__, "NaCl"], 1, "is no model file"),
+        ([__file__, "NaCl"], 1, "is not a sklearn-elmodes model file"),
         (["none.safetensors", "NaCl"], 1, "There is no file none.safetensors"),
         ([MODEL, "NaCl", "-o", "out.xlsx"], 2, "out.xlsx: tables are .csv, .parquet or .jsonl"),
         ([MODEL, "K2NaAlF6", "-o", "/nowhere/out.csv"], 2, "there is no such folder"),

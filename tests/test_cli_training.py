@@ -167,7 +167,7 @@ def test_one_composition_has_one_number_however_it_is_written():
     assert composition_numbers(formulas).tolist() == [0, 0, 0, 1, 1, 2, 2, 3, 3]
 
 
-@pytest.mark.filterwarnings("ignore:The pretrained model errs so much")
+@pytest.mark.filterwarnings("ignore:The pretrained model's error is large")
 def test_true_values_are_written_as_they_came(tmp_path):
     totals = [-34567.8912, -34000.125, -33999.5, 1e-7]
     lines = [
@@ -187,7 +187,7 @@ def test_true_values_are_written_as_they_came(tmp_path):
     assert "Trained on 4 rows of t.jsonl" in page
 
 
-@pytest.mark.filterwarnings("ignore:The pretrained model errs so much")
+@pytest.mark.filterwarnings("ignore:The pretrained model's error is large")
 def test_fine_tuning_takes_the_modes_and_layers_of_its_start(tmp_path):
     start = make_formation_energy_pipeline(
         encoder_layer_sizes=(4, 4), hidden_layer_sizes=(8, 8), n_estimators=1, max_iter=1

@@ -53,6 +53,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", SkipTestWarning)
     set_network = FormationEnergyRegressor(
         architecture="set",
+        max_elements=1,
         encoder_layer_sizes=(16, 32),
         **{**SETTINGS["FormationEnergyRegressor"], "hidden_layer_sizes": (32, 32, 32)},
     )

@@ -19,7 +19,7 @@ from sklearn_elmodes import (
     make_formation_energy_pipeline,
     save_model,
 )
-from sklearn_elmodes import training as training_module
+from sklearn_elmodes._networks import _training
 
 SMALL = {
     "n_estimators": 2,
@@ -32,7 +32,7 @@ SMALL = {
 
 
 def formulas(**parameters):
-    return make_formation_energy_pipeline(architecture="set", **{**SMALL, **parameters})
+    return make_formation_energy_pipeline(**{**SMALL, **parameters})
 
 
 @pytest.fixture(scope="module")
@@ -173,12 +173,12 @@ def test_grid_search_over_what_to_start_from(general, data):
 def test_another_quantity_is_scaled_anew(general, data):
     X, y = data
     moduli = 100 - 60 * y  # of the size of bulk moduli in GPa
-    with pytest.warns(UserWarning, match="another quantity"):
+    with pytest.warns(UserWarning, match="treated as a different quantity"):
         tuned = formulas(pretrained=general, max_iter="auto").fit(X, moduli)
     assert tuned[-1].target_mean_ == pytest.approx(moduli.mean())
     assert tuned[-1].target_scale_ == pytest.approx(moduli.std())
     assert np.abs(tuned.predict(X) - moduli).mean() < 0.2 * moduli.std()
-    with pytest.warns(UserWarning, match="another quantity"):
+    with pytest.warns(UserWarning, match="treated as a different quantity"):
         frozen = formulas(pretrained=general, freeze="all_but_last", max_iter=2).fit(X, moduli)
     assert {name.split(".")[0] for name in weights(general)} - {
         name.split(".")[0] for name in same_weights(frozen, general)
@@ -195,7 +195,7 @@ def test_a_few_odd_rows_do_not_make_another_quantity(general, data):
 @pytest.mark.parametrize("unit", [0.1, 1e-3])
 def test_a_quantity_of_small_numbers_is_scaled_anew(unit, general, data):
     X, y = data
-    with pytest.warns(UserWarning, match="another quantity"):
+    with pytest.warns(UserWarning, match="treated as a different quantity"):
         tuned = formulas(pretrained=general, max_iter="auto").fit(X, unit * y)
     assert np.abs(tuned.predict(X) - unit * y).mean() < 0.4 * unit * y.std()
 
@@ -209,8 +209,10 @@ def test_warm_start_keeps_the_scale(data):
 
 
 def test_room_for_more_or_fewer_elements_than_the_source_had(general, data):
-    for n_sites in (8, 12):
-        tuned = formulas(pretrained=general, n_sites=n_sites, max_iter=1, learning_rate_init=1e-12)
+    for room in (8, 12):
+        tuned = formulas(
+            pretrained=general, max_elements=room, max_iter=1, learning_rate_init=1e-12
+        )
         predicted = tuned.fit(*data).predict(data[0])
         np.testing.assert_allclose(predicted, general.predict(data[0]), atol=1e-5)
 
@@ -238,7 +240,7 @@ def test_trainings_of_a_few_steps(max_iter):
 
 def test_statistics_start_from_no_other_model(general):
     with pytest.raises(ValueError, match="scaled anew for each table"):
-        make_formation_energy_pipeline(architecture="sites", pretrained=general)
+        make_formation_energy_pipeline(pooling="statistics", pretrained=general)
 
 
 def test_names_come_before_folders_and_paths_must_exist(data, tmp_path, monkeypatch, elpasolites):
@@ -287,7 +289,7 @@ def test_other_modes_are_refused(general, data):
 
 
 def test_another_architecture_is_refused(data):
-    pooled = make_formation_energy_pipeline(architecture="sites", **SMALL).fit(*data)
+    pooled = make_formation_energy_pipeline(pooling="statistics", **SMALL).fit(*data)
     with pytest.raises(ValueError, match="not architecture='set'"):
         formulas(pretrained=pooled).fit(*data)
 
@@ -313,14 +315,14 @@ class StopError(Exception):
 @pytest.fixture
 def stop_after(monkeypatch):
     """Write a checkpoint after every pass, and break off after some."""
-    monkeypatch.setattr(training_module, "_CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(_training, "_CHECKPOINT_SECONDS", 0)
 
     def patch(n_passes, error=StopError):
         def stop(self, net, **kwargs):
             if len(net.history) == n_passes:
                 raise error
 
-        name = "sklearn_elmodes.training.StopOnDivergence.on_epoch_begin"
+        name = "sklearn_elmodes._networks._training.StopOnDivergence.on_epoch_begin"
         monkeypatch.setattr(name, stop, raising=False)
 
     return patch
@@ -328,7 +330,7 @@ def stop_after(monkeypatch):
 
 @pytest.mark.parametrize(
     "further",
-    [{"architecture": "sites"}, {"architecture": "set"}, {"freeze": "all_but_last"}],
+    [{"pooling": "statistics"}, {"pooling": None}, {"freeze": "all_but_last"}],
 )
 def test_a_checkpoint_goes_on_to_the_same_end(further, general, data, tmp_path, stop_after):
     X, y = data
@@ -373,14 +375,14 @@ def test_checkpoints_of_others_are_refused(data, tmp_path, stop_after):
         with pytest.raises(ValueError, match="other data or settings"):
             other()
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match="no checkpoint, or is damaged"):
+    with pytest.raises(ValueError, match="not a checkpoint, or is corrupted"):
         formulas().fit(X, y, **state)
     torch.save({"fingerprint": formulas}, path)  # a pickle of code
-    with pytest.raises(ValueError, match="no checkpoint, or is damaged"):
+    with pytest.raises(ValueError, match="not a checkpoint, or is corrupted"):
         formulas().fit(X, y, **state)
     with pytest.raises(ValueError, match="integer random_state, not None"):
         formulas(random_state=None).fit(X, y, **state)
-    with pytest.raises(FileNotFoundError, match="no folder for a checkpoint"):
+    with pytest.raises(FileNotFoundError, match="Cannot write the checkpoint: there is no folder"):
         formulas().fit(X, y, formationenergyregressor__checkpoint=tmp_path / "none" / "state")
     with pytest.raises(ValueError, match="neither early_stopping nor calibrate_std"):
         formulas(early_stopping=True).fit(X, y, **state)

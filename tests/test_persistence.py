@@ -24,10 +24,10 @@ from sklearn_elmodes import (
     ElementalModeClassifier,
     ElementalModeTransformer,
     ElementAutoencoder,
+    _model_files,
     load_model,
     load_pretrained,
     make_formation_energy_pipeline,
-    persistence,
     save_model,
 )
 from sklearn_elmodes._files import write_atomically
@@ -35,23 +35,28 @@ from sklearn_elmodes.elements import property_table
 
 # What the shipped model predicted when it was made, eV/atom.
 PINNED = [-2.868371, -1.548688, 0.411970]
-# What the stored file predicted when it was made: mean and std, eV/atom.
-STORED = [[-1.269267, -0.733969], [0.079333, 0.032326]]
+# What the stored files predicted when they were made, by schema: formulas, mean and std, eV/atom.
+STORED = {
+    1: (["K2NaAlF6", "Cs2NaBiCl6"], [-1.269267, -0.733969], [0.079333, 0.032326]),
+    2: (["K2NaAlF6", "Cs2NaBiCl6"], [-0.532617, -0.259740], [0.564532, 0.564336]),
+    3: (["NaCl", "Fe2O3"], [-1.832993, -1.659238], [0.312653, 0.282675]),
+    4: (["NaCl", "Fe2O3"], [-1.950114, -1.652260], [0.234118, 0.175918]),
+}
 
 SMALL = {"n_estimators": 2, "hidden_layer_sizes": (8, 8), "max_iter": 2, "random_state": 0}
 
 
 def pipelines():
-    own = make_formation_energy_pipeline(architecture="sites", **SMALL).set_params(
+    own = make_formation_energy_pipeline(pooling="statistics", **SMALL).set_params(
         elementalmodetransformer__properties=property_table("extended").iloc[:, :12],
         elementalmodetransformer__n_components=3,
         elementalmodetransformer__autoencoder=ElementAutoencoder(max_iter=10, random_state=0),
     )
     sites = make_formation_energy_pipeline("elpasolite", **SMALL)
-    double = make_formation_energy_pipeline(architecture="sites", **SMALL)
+    double = make_formation_energy_pipeline(pooling="statistics", **SMALL)
     double.set_params(elementalmodetransformer__dtype="float64")
     return {
-        "statistics": make_formation_energy_pipeline(architecture="sites", **SMALL),
+        "statistics": make_formation_energy_pipeline(pooling="statistics", **SMALL),
         "set": make_formation_energy_pipeline(**SMALL),
         "own": own,
         "sites": sites,
@@ -59,6 +64,7 @@ def pipelines():
     }
 
 
+DATA = Path(__file__).parent / "data"
 X = ["K2NaAlF6", "Cs2NaBiCl6", "Rb2LiInBr6", "K2LiGaO6"]
 Y = [-3.0, -1.9, -1.5, -0.5]
 
@@ -133,7 +139,7 @@ def rewrite(path, change):
         arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     change(header, arrays)
     text = json.dumps(header)
-    metadata = {"sklearn_elmodes": text, "sha256": persistence._checksum(text, arrays)}
+    metadata = {"sklearn_elmodes": text, "sha256": _model_files.checksum(text, arrays)}
     save_file(arrays, str(path), metadata=metadata)
 
 
@@ -278,6 +284,11 @@ def endless_room(header, arrays):
     header["steps"][0]["parameters"]["max_elements"] = 10**9
 
 
+def odd_training(header, arrays):
+    parameters = header["steps"][1]["parameters"]
+    parameters["batch_size"], header["steps"][1]["training"]["batch_size"] = "auto", -1
+
+
 def odd_source(header, arrays):
     header["steps"][1]["parameters"]["pretrained"] = {"evil": 1}
 
@@ -286,7 +297,8 @@ def odd_source(header, arrays):
     ("change", "message"),
     [
         (endless_room, "'max_elements' parameter"),
-        (odd_source, "which does not ship"),
+        (odd_training, "the training had batch_size -1"),
+        (odd_source, "which is not a shipped model"),
         (wrong_shape, "do not have the shapes"),
         (huge_layer, "do not have the shapes"),
         (gap, "not finite"),
@@ -350,7 +362,7 @@ def test_other_types_of_numbers_are_refused(tmp_path):
     text = json.dumps({"__metadata__": {"sklearn_elmodes": "{}"}, **header}).encode()
     path = tmp_path / "model.safetensors"
     path.write_bytes(len(text).to_bytes(8, "little") + text + b"\x00")
-    with pytest.raises(ValueError, match="is no model file, or is damaged"):
+    with pytest.raises(ValueError, match="is not a sklearn-elmodes model file, or is corrupted"):
         load_model(path)
 
 
@@ -377,7 +389,7 @@ def test_what_could_not_be_read_again_is_not_written(model_file):
 
 
 def test_names_with_points_are_kept_apart(tmp_path):
-    model = make_formation_energy_pipeline(architecture="sites", **SMALL)
+    model = make_formation_energy_pipeline(pooling="statistics", **SMALL)
     model.steps = [
         (name, step) for name, (_, step) in zip(("a", "a.b", "a.b.c"), model.steps, strict=True)
     ]
@@ -408,7 +420,7 @@ def test_writing_follows_links_and_leaves_pipes(tmp_path):
 def test_other_files_are_refused(tmp_path, content):
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="is no model file, or is damaged"):
+    with pytest.raises(ValueError, match="is not a sklearn-elmodes model file, or is corrupted"):
         load_model(path)
     with pytest.raises(FileNotFoundError):
         load_model(tmp_path / "none")
@@ -418,7 +430,7 @@ def test_truncated_files_are_refused(model_file):
     content = model_file.read_bytes()
     for length in [*range(0, len(content), 997), len(content) - 1]:
         model_file.write_bytes(content[:length])
-        with pytest.raises(ValueError, match="is damaged"):
+        with pytest.raises(ValueError, match="is corrupted"):
             load_model(model_file)
 
 
@@ -432,7 +444,7 @@ def test_flipped_bits_are_found(model_file):
         flipped = bytearray(content)
         flipped[place] ^= 1 << random_state.randint(8)
         model_file.write_bytes(flipped)
-        with pytest.raises(ValueError, match="is damaged"):
+        with pytest.raises(ValueError, match="is corrupted"):
             load_model(model_file)
 
 
@@ -477,7 +489,9 @@ def test_nothing_in_a_hostile_file_is_executed(tmp_path):
     path = tmp_path / "model.safetensors"
     for name, content in hostile_files(tmp_path).items():
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="is no model file, or is damaged"):
+        with pytest.raises(
+            ValueError, match="is not a sklearn-elmodes model file, or is corrupted"
+        ):
             load_model(path)
         assert os.listdir(tmp_path) == [path.name], name
 
@@ -486,9 +500,9 @@ def test_a_deeply_nested_header_is_refused(model_file):
     with safe_open(str(model_file), framework="numpy") as file:
         arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     text = "[" * 10**5 + "]" * 10**5
-    metadata = {"sklearn_elmodes": text, "sha256": persistence._checksum(text, arrays)}
+    metadata = {"sklearn_elmodes": text, "sha256": _model_files.checksum(text, arrays)}
     save_file(arrays, str(model_file), metadata=metadata)
-    with pytest.raises(ValueError, match="is no model file"):
+    with pytest.raises(ValueError, match="is not a sklearn-elmodes model file"):
         load_model(model_file)
 
 
@@ -524,7 +538,7 @@ except OSError as error:
     ],
 )
 def test_scalers_of_scikit_learn_are_kept(scaler, tmp_path):
-    model = make_formation_energy_pipeline(architecture="sites", **SMALL)
+    model = make_formation_energy_pipeline(pooling="statistics", **SMALL)
     model.steps[1] = ("scaler", scaler)
     model.fit(X, Y)
     save_model(model, tmp_path / "model.safetensors")
@@ -554,13 +568,39 @@ def test_pickle_and_joblib_work_too(model_file, tmp_path):
         np.testing.assert_array_equal(copy.predict(X), model.predict(X))
 
 
-def test_a_file_of_the_first_schema_still_loads():
-    model = load_model(Path(__file__).parent / "data" / "model_schema_1.safetensors")
-    assert model.model_card_ == "Two small networks on 500 elpasolites."
+@pytest.mark.parametrize("schema", STORED)
+def test_files_of_every_schema_load(schema, tmp_path):
+    model = load_model(DATA / f"model_schema_{schema}.safetensors")
+    assert model.model_card_.startswith("Two small networks on ")
     assert model.model_versions_["sklearn-elmodes"] == "0.1.0"
-    energy, std = model.predict(["K2NaAlF6", "Cs2NaBiCl6"], return_std=True)
-    np.testing.assert_allclose(energy, STORED[0], atol=2e-4)
-    np.testing.assert_allclose(std, STORED[1], atol=2e-4)
+    formulas, *expected = STORED[schema]
+    found = model.predict(formulas, return_std=True)
+    np.testing.assert_allclose(found, expected, atol=2e-4)
+    save_model(model, tmp_path / "model.safetensors")
+    again = load_model(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(again.predict(formulas, return_std=True), found)
+
+
+def test_a_set_of_an_earlier_schema_gets_its_own_parameter():
+    regressor = load_model(DATA / "model_schema_4.safetensors")[-1]
+    assert (regressor.n_sites, regressor.max_elements) == (1, 6)
+    regressor = load_model(DATA / "model_schema_1.safetensors")[-1]
+    assert (regressor.n_sites, regressor.max_elements) == (4, 10)
+
+
+def test_settings_of_a_training_are_kept(tmp_path):
+    model = make_formation_energy_pipeline(**SMALL).fit(X, Y)
+    assert (model[-1].learning_rate_, model[-1].batch_size_, model[-1].max_iter_) == (0.004, 32, 2)
+    save_model(model, tmp_path / "model.safetensors")
+    loaded = load_model(tmp_path / "model.safetensors")
+    for name in ("learning_rate_", "batch_size_", "max_iter_"):
+        assert getattr(loaded[-1], name) == getattr(model[-1], name)
+    # Schema 2 wrote numbers; schema 4 wrote "auto" and not what it stood for.
+    told = load_model(DATA / "model_schema_2.safetensors")[-1]
+    assert (told.learning_rate_, told.batch_size_, told.max_iter_) == (0.005, 256, 30)
+    untold = load_model(DATA / "model_schema_4.safetensors")[-1]
+    assert untold.n_iter_ == 150
+    assert (untold.learning_rate_, untold.batch_size_, untold.max_iter_) == (None, None, 150)
 
 
 def test_a_set_network_of_an_earlier_schema_is_refused(tmp_path):

@@ -10,9 +10,9 @@ from sklearn.model_selection import train_test_split
 from skorch import NeuralNet
 
 from sklearn_elmodes import FormationEnergyRegressor, make_formation_energy_pipeline
-from sklearn_elmodes._ensemble import _site_groups, site_permutations
-from sklearn_elmodes.batches import SiteDataset, distinct_rows
-from sklearn_elmodes.regressor import _fit_std
+from sklearn_elmodes._networks._batches import distinct_rows
+from sklearn_elmodes._networks._sites import SiteDataset
+from sklearn_elmodes._regression import fit_std
 
 SMALL = {
     "n_estimators": 2,
@@ -142,10 +142,10 @@ def test_fit_std_finds_floor_and_scale():
     rng = np.random.RandomState(0)
     std = rng.gamma(2, 0.02, 20_000)
     error = rng.normal(scale=np.hypot(0.03, 2.5 * std))
-    np.testing.assert_allclose(_fit_std(error, std), (0.03, 2.5), rtol=0.1)
-    np.testing.assert_allclose(_fit_std(1e6 * error, 1e6 * std), (3e4, 2.5), rtol=0.1)
-    assert _fit_std(np.zeros(3), np.ones(3)) == (0, 1)
-    assert _fit_std(np.ones(3), np.zeros(3)) == (1, 1)
+    np.testing.assert_allclose(fit_std(error, std), (0.03, 2.5), rtol=0.1)
+    np.testing.assert_allclose(fit_std(1e6 * error, 1e6 * std), (3e4, 2.5), rtol=0.1)
+    assert fit_std(np.zeros(3), np.ones(3)) == (0, 1)
+    assert fit_std(np.ones(3), np.zeros(3)) == (1, 1)
 
 
 @pytest.mark.parametrize("n_distinct", [3, 600])
@@ -158,7 +158,7 @@ def test_fast_prediction_is_that_of_the_network(n_distinct, rng):
         3, equivalent_sites=[(0, 2)], **{**SMALL, "n_estimators": 3}
     ).fit(X, X.sum(axis=1))
     network = model.net_.module_
-    data = model._dataset(X, None, "cpu")
+    data = SiteDataset.from_arrays(X, None, 3, [(0, 1, 2), (2, 1, 0)], "cpu")
     rows = torch.arange(700).expand(3, -1)
     with torch.inference_mode():
         plain = network(**data.inputs(rows))
@@ -195,7 +195,7 @@ def test_interrupted_training_keeps_the_weights_and_warns(crystals, monkeypatch)
         if len(calls) == 5:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("sklearn_elmodes.training.Progress.on_epoch_end", interrupt)
+    monkeypatch.setattr("sklearn_elmodes._networks._training.Progress.on_epoch_end", interrupt)
     model = FormationEnergyRegressor(4, **{**SMALL, "verbose": 1})
     with pytest.warns(ConvergenceWarning, match=r"interrupted in pass \d+ of 15; the weights"):
         model.fit(*crystals)
@@ -203,7 +203,7 @@ def test_interrupted_training_keeps_the_weights_and_warns(crystals, monkeypatch)
     assert np.isfinite(model.predict(crystals[0])).all()
     calls[:] = [1, 1, 1]
     monkeypatch.setattr(
-        "sklearn_elmodes.training.StopOnDivergence.on_batch_end",
+        "sklearn_elmodes._networks._training.StopOnDivergence.on_batch_end",
         lambda *a, **k: interrupt(None, None) or interrupt(None, None),
     )
     with pytest.raises(KeyboardInterrupt):
@@ -273,6 +273,12 @@ def test_one_site_has_no_encoder(crystals):
         ({"n_sites": 4, "equivalent_sites": [(0.9, 1.2)]}, "must be sets of sites"),
         ({"n_sites": 4, "equivalent_sites": ["AB"]}, "must be sets of sites"),
         ({"n_sites": 8, "equivalent_sites": [range(8)]}, "more than 24 orders"),
+        ({"n_sites": 4, "permutations": [(0, 1, 2, 4)]}, "must be orders of the sites 0 to 3"),
+        ({"n_sites": 4, "permutations": [(1, 2, 3, 0)]}, "must form a group"),
+        (
+            {"n_sites": 4, "permutations": [(1, 0, 2, 3)], "equivalent_sites": [(0, 1)]},
+            "either equivalent_sites or permutations",
+        ),
         ({"hidden_layer_sizes": (8, 0)}, "hidden_layer_sizes must be a sequence of positive"),
         ({"hidden_layer_sizes": ()}, "hidden_layer_sizes must be a sequence of positive"),
         ({"encoder_layer_sizes": (2.5,), "n_sites": 4}, "encoder_layer_sizes must be a sequence"),
@@ -290,10 +296,27 @@ def test_wrong_settings(crystals, parameters, message):
         FormationEnergyRegressor(**{**SMALL, **parameters}).fit(*crystals)
 
 
-def test_permutations():
-    assert site_permutations(4, [[0, 1]]) == [(0, 1, 2, 3), (1, 0, 2, 3)]
-    assert site_permutations(2, _site_groups(2, None)) == [(0, 1)]
-    assert len(site_permutations(6, _site_groups(6, [(4, 2, 0), (1, 3)]))) == 12
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_exchanges_that_go_together(crystals, dtype):
+    X, y = crystals
+    X = X.astype(dtype)
+    model = FormationEnergyRegressor(4, permutations=[(1, 0, 3, 2)], **SMALL).fit(X, y)
+    sites = X.reshape(-1, 4, 2)
+
+    def predict(order):
+        return np.array(model.predict(sites[:, order].reshape(-1, 8), return_std=True))
+
+    as_it_is = predict([0, 1, 2, 3])
+    np.testing.assert_array_equal(predict([1, 0, 3, 2]), as_it_is)
+    for half in ([1, 0, 2, 3], [0, 1, 3, 2], [2, 3, 0, 1]):
+        assert np.abs(predict(half) - as_it_is).max() > 0.01
+
+
+def test_permutations_say_the_same_as_equivalent_sites(crystals):
+    X, y = crystals
+    sets = FormationEnergyRegressor(4, equivalent_sites=[(0, 1)], **SMALL).fit(X, y)
+    listed = FormationEnergyRegressor(4, permutations=[(1, 0, 2, 3)], **SMALL).fit(X, y)
+    np.testing.assert_array_equal(listed.predict(X), sets.predict(X))
 
 
 @pytest.mark.parametrize(
@@ -337,14 +360,14 @@ def test_distinct_sites_are_encoded_once_and_give_the_same_numbers(crystals):
     X, y = crystals
     few = np.round(X) + 0.0  # no negative zeros
     model = FormationEnergyRegressor(4, **SMALL).fit(few, y)
-    dataset = SiteDataset.from_arrays(few, None, 4, (), "cpu")
+    dataset = SiteDataset.from_arrays(few, None, 4, [range(4)], "cpu")
     assert len(dataset.site_features) == 9
     together = model.predict(few)
     np.testing.assert_allclose(
         [model.predict(row[None])[0] for row in few[:20]], together[:20], rtol=1e-9
     )
     model = FormationEnergyRegressor(4, **SMALL).fit(X, y)
-    assert len(SiteDataset.from_arrays(X, None, 4, (), "cpu").site_features) == 1200
+    assert len(SiteDataset.from_arrays(X, None, 4, [range(4)], "cpu").site_features) == 1200
     np.testing.assert_allclose(
         [model.predict(row[None])[0] for row in X[:20]], model.predict(X)[:20], rtol=1e-9
     )
@@ -364,7 +387,9 @@ def test_interrupted_calibration_trains_no_second_time(crystals, monkeypatch):
         if len(net.history) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("sklearn_elmodes.training.StopOnDivergence.on_epoch_end", interrupt)
+    monkeypatch.setattr(
+        "sklearn_elmodes._networks._training.StopOnDivergence.on_epoch_end", interrupt
+    )
     model = FormationEnergyRegressor(4, calibrate_std=True, **{**SMALL, "max_iter": 15})
     with pytest.warns(ConvergenceWarning, match="interrupted in pass") as warned:
         model.fit(X, y)
@@ -386,7 +411,7 @@ def test_interrupted_training_with_early_stopping_keeps_the_best_weights(crystal
         if len(calls) == SMALL["max_iter"]:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("sklearn_elmodes.training.Progress.on_epoch_end", interrupt)
+    monkeypatch.setattr("sklearn_elmodes._networks._training.Progress.on_epoch_end", interrupt)
     with pytest.warns(ConvergenceWarning, match="interrupted"):
         model = FormationEnergyRegressor(4, **settings).fit(X, y)
     assert len(calls) == SMALL["max_iter"]

@@ -198,7 +198,7 @@ def test_what_it_says_of_models(tmp_path, oqmd, salt_model):
     assert "The model has no card" in text
 
     table = property_table("herr2019").iloc[:40, :6]
-    own = make_formation_energy_pipeline(architecture="sites", n_estimators=1, max_iter=1)
+    own = make_formation_energy_pipeline(pooling="statistics", n_estimators=1, max_iter=1)
     own[0].set_params(properties=table, n_components=3)
     text = text_of(own.fit(SALTS, np.arange(6.0)))
     assert "as statistics of the modes of their elements" in text
@@ -216,6 +216,26 @@ def test_what_it_says_of_models(tmp_path, oqmd, salt_model):
     assert f"load_model(&#39;{file}&#39;)" in text
     assert "<strong>Salts</strong>" in text
     assert "&lt;b&gt;one&lt;/b&gt;" in text
+
+
+def test_what_it_says_of_a_training(tmp_path, oqmd):
+    path = tmp_path / "report.html"
+    earlier = load_model(Path(__file__).parent / "data" / "model_schema_4.safetensors")
+    for model, step, batch in ((oqmd, "0.004", "512"), (earlier, *["auto (not recorded)"] * 2)):
+        write_report(path, model)
+        facts = re.findall(r"<dt>(.*?)</dt>\s*<dd>(.*?)</dd>", path.read_text(encoding="utf-8"))
+        assert ("Largest step", step) in facts
+        assert ("Batch", batch) in facts
+
+
+def test_coupled_exchanges_are_described(tmp_path):
+    model = make_formation_energy_pipeline(
+        "elpasolite", permutations=[(1, 0, 3, 2)], max_iter=1, n_estimators=1, random_state=0
+    )
+    model.fit(["K2NaAlF6", "Cs2NaBiCl6"], [-3.0, -1.9])
+    write_report(tmp_path / "report.html", model)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "2 orders of the sites A, B, C and D give equal predictions" in text
 
 
 @pytest.mark.parametrize(

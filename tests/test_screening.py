@@ -316,6 +316,21 @@ def test_corrupted_shards_are_rewritten_and_foreign_ones_raise(model, space, tmp
         screen(model, space, **settings)
 
 
+def test_a_flipped_bit_is_noticed(model, space, tmp_path):
+    settings = {"output": tmp_path, "batch_size": 500, "k": 5}
+    expected = screen(model, space, **settings)
+    path = min(tmp_path.glob("part-*"))
+    whole = path.read_bytes()
+    rng = np.random.RandomState(0)
+    for position in rng.randint(len(whole), size=20):
+        content = bytearray(whole)
+        content[position] ^= 1 << rng.randint(8)
+        path.write_bytes(content)
+        with pytest.warns(UserWarning, match="part-000000.parquet is damaged"):
+            pd.testing.assert_frame_equal(screen(model, space, **settings), expected)
+        assert path.read_bytes() == whole
+
+
 def test_two_screenings_do_not_share_a_folder(model, space, tmp_path):
     from filelock import FileLock
 

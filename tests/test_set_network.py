@@ -11,13 +11,16 @@ from sklearn_elmodes import (
     load_pretrained,
     make_formation_energy_pipeline,
 )
-from sklearn_elmodes.batches import SetDataset
+from sklearn_elmodes._networks._sets import (
+    N_AMOUNT_FEATURES,
+    SetDataset,
+    SetNetwork,
+    amount_features,
+)
 from sklearn_elmodes.datasets import load_expt_formation_enthalpies
 from sklearn_elmodes.elements import SYMBOLS
-from sklearn_elmodes.networks import N_AMOUNT_FEATURES, SetNetwork, amount_features
 
-SMALL = {
-    "architecture": "set",
+PIPELINE = {
     "n_estimators": 2,
     "encoder_layer_sizes": (8, 12),
     "hidden_layer_sizes": (16, 16, 16),
@@ -26,6 +29,7 @@ SMALL = {
     "batch_size": 32,
     "random_state": 0,
 }
+SMALL = {"architecture": "set", **PIPELINE}
 FORMULAS = ["NaCl", "Fe2O3", "K2NaAlF6", "Si", "La0.85Sr0.15MnO3", "CaTiO3", "NaCl"]
 
 
@@ -53,7 +57,7 @@ def blocks():
     return X.reshape(300, -1), y
 
 
-def by_hand(network, X, n_sites):
+def by_hand(network, X, max_elements):
     """Compute a set network in NumPy, one row and one member at a time."""
     weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
 
@@ -65,11 +69,11 @@ def by_hand(network, X, n_sites):
 
     out = np.zeros((network.n_members, len(X)))
     for member in range(network.n_members):
-        for row, sites in enumerate(X.reshape(len(X), n_sites, -1)):
-            sites = sites[sites[:, -1] > 0]
-            amounts, n = sites[:, -1], len(sites)
+        for row, elements in enumerate(X.reshape(len(X), max_elements, -1)):
+            elements = elements[elements[:, -1] > 0]
+            amounts, n = elements[:, -1], len(elements)
             known = amount_features(amounts, np.full(n, amounts.sum()), np.full(n, n))
-            code = silu(linear(sites[:, :-1], "encoder.element.0", member))
+            code = silu(linear(elements[:, :-1], "encoder.element.0", member))
             code = silu(linear(np.hstack([code, known]), "encoder.amount.0", member))
             x = silu(linear(code, "encoder.amount.2", member).sum(axis=0))
             for layer in (1, 2):
@@ -99,7 +103,7 @@ def test_training_and_prediction_compute_what_the_formula_says(features):
     X = features.astype(float)
     network = make_network()
     network.eval()
-    dataset = SetDataset.from_arrays(X, None, 5, "cpu")
+    dataset = SetDataset.from_arrays(X, None, 12, "cpu")
     expected = by_hand(network, X, 5)
     together = network.predict(**dataset.for_prediction())[..., 0]
     np.testing.assert_allclose(together, expected, rtol=1e-9)
@@ -111,7 +115,7 @@ def test_training_and_prediction_compute_what_the_formula_says(features):
 
 
 def test_each_distinct_token_is_kept_once(features):
-    dataset = SetDataset.from_arrays(features, None, 5, "cpu")
+    dataset = SetDataset.from_arrays(features, None, 12, "cpu")
     assert dataset.element_features.shape == (13, 12)
     # The two rows of NaCl share theirs; O in Fe2O3, CaTiO3 and the manganite differs.
     assert len(dataset.elements) == 2 + 2 + 4 + 1 + 4 + 3
@@ -137,7 +141,9 @@ def test_amount_features():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_learns_and_is_exactly_symmetric(blocks, dtype):
     X, y = blocks[0].astype(dtype), blocks[1]
-    model = FormationEnergyRegressor(4, **{**SMALL, "max_iter": 60}).fit(X[:250], y[:250])
+    model = FormationEnergyRegressor(max_elements=4, **{**SMALL, "max_iter": 60}).fit(
+        X[:250], y[:250]
+    )
     assert model.score(X[250:], y[250:]) > 0.8
     shuffled = X.reshape(len(X), 4, 3)[:, [2, 0, 3, 1]].reshape(X.shape)
     np.testing.assert_array_equal(model.predict(shuffled), model.predict(X))
@@ -150,14 +156,14 @@ def test_room_for_more_elements_changes_nothing():
     predictions = []
     for room in (5, 9):
         transformer = ElementalModeTransformer(pooling=None, max_elements=room)
-        model = make_pipeline(transformer, FormationEnergyRegressor(room, **SMALL))
+        model = make_pipeline(transformer, FormationEnergyRegressor(max_elements=room, **SMALL))
         predictions.append(model.fit(FORMULAS, y).predict(FORMULAS))
     np.testing.assert_array_equal(*predictions)
 
 
 def test_one_formula_in_many_spellings_has_one_energy(enthalpies):
     X, y = enthalpies
-    model = make_formation_energy_pipeline(**{**SMALL, "max_iter": 2}).fit(X[:200], y[:200])
+    model = make_formation_energy_pipeline(**{**PIPELINE, "max_iter": 2}).fit(X[:200], y[:200])
     for same in (
         ["Fe2O3", "O3Fe2", "Fe4O6", {"Fe": 0.4, "O": 0.6}, "Fe0.6666666666666666O"],
         ["Na0.5K0.5Cl", "NaKCl2", "K5Na5Cl10"],
@@ -170,7 +176,7 @@ def test_one_formula_in_many_spellings_has_one_energy(enthalpies):
 
 def test_amounts_that_cannot_be():
     X = np.random.RandomState(0).uniform(1, 2, (20, 12))
-    model = FormationEnergyRegressor(3, **SMALL).fit(X, X[:, 1])
+    model = FormationEnergyRegressor(max_elements=3, **SMALL).fit(X, X[:, 1])
     X[3, 3] = -1
     for method in (lambda: model.predict(X), lambda: model.fit(X, X[:, 1])):
         with pytest.raises(ValueError, match="Negative values in data: row 3 has the amount -1"):
@@ -180,7 +186,7 @@ def test_amounts_that_cannot_be():
 def test_the_empty_set(features):
     network = make_network(n_element_features=3).eval()
     for X in (np.zeros((1, 8)), np.eye(8)[:3]):
-        dataset = SetDataset.from_arrays(X, None, 2, "cpu")
+        dataset = SetDataset.from_arrays(X, None, 3, "cpu")
         np.testing.assert_allclose(
             network.predict(**dataset.for_prediction())[..., 0],
             by_hand(network, X, 2),
@@ -195,9 +201,10 @@ def test_the_empty_set(features):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"n_sites": 12}, "at least one feature and the amount .* n_features=12"),
-        ({"n_sites": 3, "equivalent_sites": [(0, 1)]}, "no meaning for a set"),
-        ({"n_sites": 5}, "do not divide"),
+        ({"max_elements": 12}, "at least one feature and the amount .* n_features=12"),
+        ({"max_elements": 3, "equivalent_sites": [(0, 1)]}, "equivalent_sites has no meaning"),
+        ({"max_elements": 3, "permutations": [(0, 1)]}, "permutations has no meaning for a set"),
+        ({"max_elements": 5}, "do not divide into max_elements=5"),
     ],
 )
 def test_wrong_layouts(parameters, message):
@@ -207,11 +214,12 @@ def test_wrong_layouts(parameters, message):
 
 
 def test_pipeline():
-    pipeline = make_formation_energy_pipeline(architecture="set")
+    pipeline = make_formation_energy_pipeline()
     assert list(pipeline.named_steps) == ["elementalmodetransformer", "formationenergyregressor"]
-    assert pipeline[-1].n_sites == pipeline[0].max_elements == 10
-    with pytest.raises(ValueError, match="leave out prototype"):
-        make_formation_energy_pipeline("elpasolite", architecture="set")
+    assert pipeline[-1].architecture == "set"
+    assert pipeline[-1].max_elements == pipeline[0].max_elements == 10
+    pipeline = make_formation_energy_pipeline(max_elements=4)
+    assert pipeline[-1].max_elements == pipeline[0].max_elements == 4
 
 
 def test_elements_have_the_energy_of_elements():

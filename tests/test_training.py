@@ -5,8 +5,8 @@ import torch
 from skorch import NeuralNet
 from torch import nn
 
-from sklearn_elmodes.networks import EnsembleLinear
-from sklearn_elmodes.training import LimitGradients
+from sklearn_elmodes._networks._layers import EnsembleLinear
+from sklearn_elmodes._networks._training import LimitGradients
 
 
 class Members(nn.Module):

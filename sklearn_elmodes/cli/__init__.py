@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sklearn_elmodes import __version__
+from sklearn_elmodes._version import __version__
 from sklearn_elmodes.cli._applying import info, predict, report, screen
 from sklearn_elmodes.cli._common import one_line_errors
 from sklearn_elmodes.cli._elements import modes

@@ -167,6 +167,7 @@ def screen(
     other model all formulas with amounts up to a limit.
     """
     from sklearn_elmodes import screen as run_screen
+    from sklearn_elmodes.applicability import widest_std
     from sklearn_elmodes.candidates import FormulaCandidates
     from sklearn_elmodes.cli._tables import write_table
 
@@ -207,9 +208,9 @@ def screen(
         )
     if not len(space):
         raise ValueError("There are no such candidates.")
-    several = pipeline[-1].n_estimators > 1
+    several = pipeline[-1]._has_std
     if max_std is None and several:
-        max_std = pipeline[-1].target_scale_
+        max_std = widest_std(pipeline)
     try:
         best = run_screen(
             pipeline,

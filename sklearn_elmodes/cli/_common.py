@@ -16,15 +16,15 @@ from click.shell_completion import CompletionItem
 
 
 class Model(click.ParamType):  # type: ignore[type-arg]
-    """A model file, or the name of a model that ships."""
+    """A model file, or the name of a shipped model."""
 
     name = "model"
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Offer the models that ship, and files."""
-        from sklearn_elmodes.persistence import shipped_models
+        """Offer the shipped models, and files."""
+        from sklearn_elmodes._model_files import shipped_models
 
         names = [name for name in shipped_models() if name.startswith(incomplete)]
         return [*map(CompletionItem, names), CompletionItem(incomplete, type="file")]
@@ -143,16 +143,10 @@ def split_list(text: str) -> list[str]:
 
 def load(model: str) -> Any:
     """Load a pipeline from formulas or sites to energies."""
-    from sklearn_elmodes import (
-        ElementalModeTransformer,
-        FormationEnergyRegressor,
-        load_model,
-        load_pretrained,
-    )
+    from sklearn_elmodes import ElementalModeTransformer, FormationEnergyRegressor, load_model
+    from sklearn_elmodes._model_files import find_model
 
-    if not Path(model).is_file() and (Path(model).suffix or Path(model).name != model):
-        raise ValueError(f"There is no file {model}.")
-    pipeline = load_model(model) if Path(model).is_file() else load_pretrained(model)
+    pipeline = load_model(find_model(model))
     if not (
         isinstance(pipeline[0], ElementalModeTransformer)
         and isinstance(pipeline[-1], FormationEnergyRegressor)

@@ -97,7 +97,7 @@ def _measured_enthalpies(output: Path, folds: int, quick: bool, say: Callable[[s
     if quick:
         settings |= {"max_iter": 5, "n_estimators": 2}
     from_scratch = {"max_iter": 40, "n_estimators": 2, **settings}
-    network = make_formation_energy_pipeline(architecture="sites", **from_scratch)[-1]
+    network = make_formation_energy_pipeline(pooling="statistics", **from_scratch)[-1]
     models = {
         "mean of the training data": DummyRegressor(),
         "element fractions, a like network": make_pipeline(

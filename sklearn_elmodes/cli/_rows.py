@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_elmodes._validation import shown
+from sklearn_elmodes.applicability import widest_std
 from sklearn_elmodes.cli._common import progress
 from sklearn_elmodes.cli._tables import as_csv, numbers, read_table, take_column, write_table
 from sklearn_elmodes.formulas import element_fractions
@@ -43,7 +44,7 @@ def set_aside(
 
 def predict_rows(pipeline: Any, column: Any) -> dict[str, Any]:
     """Predict in parts, with a bar if it takes long."""
-    several = pipeline[-1].n_estimators > 1
+    several = pipeline[-1]._has_std
     parts: list[Any] = []
     with progress(total=len(column), desc="Predicting", unit="row", unit_scale=True) as bar:
         for start in range(0, len(column), _CHUNK_ROWS):
@@ -60,7 +61,7 @@ def predict_rows(pipeline: Any, column: Any) -> dict[str, Any]:
         for i, name in enumerate(names)
     }
     if several:
-        limit = pipeline[-1].target_scale_
+        limit = widest_std(pipeline)
         wild = np.flatnonzero(found["std"] > limit)
         if len(wild):
             click.echo(

@@ -26,10 +26,9 @@ from sklearn_elmodes.cli._common import (
     table_type,
 )
 
-# What a network that starts from another has of it.
+# Parameters that a network takes from the one it starts from.
 _LAYERS = (
-    "architecture",
-    "n_sites",
+    "max_elements",
     "encoder_layer_sizes",
     "hidden_layer_sizes",
     "activation",
@@ -87,7 +86,7 @@ def _pipeline(
 ) -> tuple[Any, Any]:
     """Build the pipeline, and a fitted transformer like its own to find rows at fault.
 
-    A model to start from brings its modes and its layers.
+    With a model to start from they have its modes and layers.
     """
     from sklearn.base import clone
 
@@ -101,13 +100,17 @@ def _pipeline(
     if pretrained is None:
         pipeline = make_formation_energy_pipeline(prototype, **settings)
         n_atoms = 1 if prototype is None else sum(Prototype.of(prototype).multiplicities)
-        # A formula that fits any structure, in one way.
+        # A formula that fits any structure.
         return pipeline, clone(pipeline[0]).fit([f"H{n_atoms}"])
     start = load(pretrained)
     check_prototype(prototype, start, f"--pretrained {pretrained}")
     layers = {name: getattr(start[-1], name) for name in _LAYERS}
+    prototype_ = start[0].prototype_
     pipeline = make_formation_energy_pipeline(
-        start[0].prototype_, pretrained=pretrained, **{**layers, **settings}
+        prototype_,
+        pooling=start[0].pooling if prototype_ is None else None,
+        pretrained=pretrained,
+        **{**layers, **settings},
     )
     return pipeline.set_params(elementalmodetransformer=clone(start[0])), start[0]
 

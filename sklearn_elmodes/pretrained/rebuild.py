@@ -1,18 +1,21 @@
-"""Train again what ships: the modes of the named tables and the elpasolite model.
+"""Train the shipped modes of the named tables and the elpasolite model again.
 
 Run with ``python -m sklearn_elmodes.pretrained.rebuild``. The modes take
 seconds, the model about four minutes on two cores; it needs the elpasolites,
-see :func:`~sklearn_elmodes.datasets.fetch_elpasolites`.
+see :func:`~sklearn_elmodes.datasets.fetch_elpasolites`. ``--cards`` trains nothing: it
+writes the model files anew, with the same weights, in the current schema and with the
+cards beside them.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from sklearn_elmodes.datasets import fetch_elpasolites
 from sklearn_elmodes.elements import PROPERTY_TABLES, property_table
 from sklearn_elmodes.modes import ElementModes
-from sklearn_elmodes.persistence import save_model
+from sklearn_elmodes.persistence import load_model, save_model
 from sklearn_elmodes.pipelines import make_formation_energy_pipeline
 
 FOLDER = Path(__file__).parent
@@ -33,9 +36,20 @@ def write_elpasolite_model(folder: Path) -> None:
     )
     model.fit(X, y)
     card = FOLDER.joinpath("elpasolites.md").read_text(encoding="utf-8")
+    model[-1].set_params(verbose=0)
     save_model(model, folder / "elpasolites.safetensors", card=card)
 
 
+def write_cards(folder: Path) -> None:
+    """Write each model file of a folder anew, with the card beside it."""
+    for path in sorted(folder.glob("*.safetensors")):
+        card = path.with_suffix(".md").read_text(encoding="utf-8")
+        save_model(load_model(path), path, card=card)
+
+
 if __name__ == "__main__":
-    write_modes(FOLDER)
-    write_elpasolite_model(FOLDER)
+    if sys.argv[1:] == ["--cards"]:
+        write_cards(FOLDER)
+    else:
+        write_modes(FOLDER)
+        write_elpasolite_model(FOLDER)

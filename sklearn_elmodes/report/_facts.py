@@ -6,12 +6,13 @@ import inspect
 import platform
 import re
 from importlib.metadata import version
+from numbers import Integral
 from typing import Any
 
-from sklearn_elmodes import __version__
-from sklearn_elmodes._validation import shown
+from sklearn_elmodes._validation import listed, shown
+from sklearn_elmodes._version import __version__
 from sklearn_elmodes.elements import SYMBOLS, block_of, property_table, table_position
-from sklearn_elmodes.report._words import Facts, listed, with_unit
+from sklearn_elmodes.report._words import Facts, with_unit
 
 _PACKAGES = ("scikit-learn", "skorch", "torch", "numpy", "pandas")
 
@@ -40,7 +41,7 @@ def model_facts(model: Any, transformer: Any, regressor: Any, target: str, unit:
     n_weights = sum(weight.numel() for weight in regressor.net_.module_.parameters())
     n_networks = regressor.n_estimators
     networks = "a single network"
-    if n_networks > 1:
+    if regressor._has_std:
         networks = f"the mean of {n_networks} networks; their std tells how far they disagree"
         if regressor.calibrate_std:
             networks += ", scaled to errors on rows that they had not seen"
@@ -49,7 +50,7 @@ def model_facts(model: Any, transformer: Any, regressor: Any, target: str, unit:
         ("Predicts", f"{with_unit(target, f'({unit})' if unit else '')}, {networks}"),
         ("Modes", f"{n_modes} for each element, learnt from {table}"),
         ("Elements with modes", elements),
-        ("Network", _network(regressor, prototype)),
+        ("Network", regressor._description(None if prototype is None else prototype.sites)),
         ("Weights", f"{n_weights:,} in all"),
     ]
     if len(model.steps) > 2:
@@ -60,33 +61,13 @@ def model_facts(model: Any, transformer: Any, regressor: Any, target: str, unit:
     return facts
 
 
-def _network(regressor: Any, prototype: Any) -> str:
-    """Describe the layers, in words."""
-    encoder, hidden = map(listed, (regressor.encoder_layer_sizes, regressor.hidden_layer_sizes))
-    if regressor.architecture == "set":
-        return (
-            f"an encoder with layers of {encoder} units reads each element, by its modes and "
-            f"amount; layers of {hidden} units go on from the sum over the elements"
-        )
-    if regressor.n_sites == 1:
-        return f"layers of {hidden} units read {regressor.n_features_in_} numbers for each formula"
-    text = (
-        f"an encoder with layers of {encoder} units reads each of {regressor.n_sites} sites; "
-        f"layers of {hidden} units join the sites"
-    )
-    for group in regressor.equivalent_sites or ():
-        names = [str(i + 1) if prototype is None else prototype.sites[i] for i in group]
-        text += f"; exchanging the elements of sites {listed(names)} changes nothing"
-    return text
-
-
 def training_facts(regressor: Any, unit: str) -> Facts:
     """Describe the training, in words."""
     start = regressor.pretrained
     facts = [
         ("Passes over the data", f"{regressor.n_iter_:,}"),
-        ("Largest step", str(regressor.learning_rate_init)),
-        ("Batch", str(regressor.batch_size)),
+        ("Largest step", _recorded(regressor.learning_rate_)),
+        ("Batch", _recorded(regressor.batch_size_)),
         ("Weight decay, dropout", f"{regressor.alpha:g}, {regressor.dropout:g}"),
         (
             "Started from",
@@ -108,6 +89,12 @@ def training_facts(regressor: Any, unit: str) -> Facts:
         best = with_unit(f"{min(regressor.validation_loss_curve_):.3g}", unit)
         facts.append(("Best error on the part held out", f"{best}, of one network"))
     return facts
+
+
+def _recorded(value: Any) -> str:
+    if value is None:
+        return "auto (not recorded)"
+    return f"{value:,}" if isinstance(value, Integral) else f"{value:.3g}"
 
 
 def card_paragraphs(card: str) -> list[Any]:
@@ -145,7 +132,7 @@ def changed_parameters(model: Any) -> list[tuple[str, str, str]]:
 
 def loading_code(source: str | None) -> str:
     """Return the Python that loads the model."""
-    from sklearn_elmodes.persistence import shipped_models
+    from sklearn_elmodes._model_files import shipped_models
 
     if source is None:
         return ""

@@ -1,4 +1,4 @@
-"""How a network is trained: batches of whole tensors through a skorch net."""
+"""Training: batches of whole tensors through a skorch net."""
 
 from __future__ import annotations
 
@@ -20,18 +20,15 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from sklearn_elmodes._files import write_atomically
-from sklearn_elmodes.batches import EnsembleBatches, SetDataset, SiteDataset
-from sklearn_elmodes.networks import EnsembleNetwork, SetNetwork
+from sklearn_elmodes._networks._architecture import Architecture
+from sklearn_elmodes._networks._batches import EnsembleBatches, EnsembleDataset
+from sklearn_elmodes._networks._layers import EnsembleNetwork
 
-# What stays as it was before the training, by what is frozen.
+# Prefixes of the weights that stay as they are, by the value of ``freeze``.
 _FROZEN = {"encoder": ("encoder.",), "all_but_last": ("encoder.", "joint.")}
 _CHECKPOINT_SECONDS = 20
-# A set network is trained on many rows, and asks for a short rise of the step size and a short
-# memory of squared gradients: 0.058 eV/atom where the settings for sites gave 0.069.
-_SET_RISE = 0.1
-_SET_BETAS = (0.9, 0.99)
-# A gradient is cut to so many times the running mean of their lengths. Healthy ones reach three
-# times, those of a network that goes astray three hundred.
+# Gradients are cut to this multiple of the running mean of their lengths. Healthy ones reach three
+# times the mean, those of a diverging network three hundred.
 _LONGEST = 4.0
 
 
@@ -76,10 +73,10 @@ class StopOnDivergence(Callback):
 
 
 class LimitGradients(Callback):
-    """Scale down a member's gradient that is many times as long as its gradients are.
+    """Scale down a member's gradient that is many times longer than usual.
 
     One such step can leave a network that is wrong by tens of eV/atom on formulas unlike
-    the training data, and right on all others. Other gradients stay as they are, to the bit.
+    the training data, and right on all others. All other gradients stay the same to the bit.
     """
 
     usual_: Tensor | None
@@ -103,13 +100,13 @@ class LimitGradients(Callback):
 
 
 class Checkpoint(Callback):
-    """Write the state of a training now and then, and go on from one that is there.
+    """Write the state of a training now and then, and resume from an earlier one.
 
     Parameters
     ----------
     path : path-like
     fingerprint : str
-        Stands for the data and settings; a state of others is refused.
+        Hash of data and settings; a state with another one is refused.
     generator : torch.Generator
         The one that draws the batches.
     """
@@ -125,7 +122,9 @@ class Checkpoint(Callback):
         """Restore the state in the file, if there is one."""
         self.written_ = time.monotonic()
         if not self.path.parent.is_dir():
-            raise FileNotFoundError(f"{self.path.parent} is no folder for a checkpoint.")
+            raise FileNotFoundError(
+                f"Cannot write the checkpoint: there is no folder {self.path.parent}."
+            )
         if not self.path.exists():
             return
         try:
@@ -133,7 +132,7 @@ class Checkpoint(Callback):
             fingerprint = state["fingerprint"]
         except Exception as error:  # torch documents none
             raise ValueError(
-                f"{self.path} is no checkpoint, or is damaged: {error!s:.500}"
+                f"{self.path} is not a checkpoint, or is corrupted: {error!s:.500}"
             ) from error
         if fingerprint != self.fingerprint:
             raise ValueError(
@@ -177,7 +176,7 @@ class Checkpoint(Callback):
 
 @dataclass(frozen=True)
 class Trained:
-    """What comes out of a training: the net, and losses per member after each pass."""
+    """A trained net, and losses per member after each pass."""
 
     net: NeuralNet
     losses: list[float]
@@ -186,10 +185,10 @@ class Trained:
 
 
 def train(
-    dataset: SiteDataset | SetDataset,
-    validation: SiteDataset | SetDataset | None,
+    dataset: EnsembleDataset,
+    validation: EnsembleDataset | None,
     *,
-    network: type[EnsembleNetwork],
+    architecture: Architecture,
     arguments: dict[str, Any],
     criterion: type[nn.Module],
     initial: dict[str, Tensor] | None,
@@ -206,8 +205,8 @@ def train(
 ) -> Trained:
     """Train an ensemble of networks, from ``initial`` weights if there are any.
 
-    The step size follows one cycle (Smith and Topin 2019, arXiv:1708.07120); gradients that
-    are far longer than usual are cut.
+    The step size follows one cycle (Smith and Topin 2019, arXiv:1708.07120); gradients
+    that are much longer than usual are cut.
     With a validation set, training stops when its error has not fallen by
     ``tol`` for ``n_iter_no_change`` epochs, and the best weights are kept.
     Ctrl-C ends the training with the weights so far, and a warning. A
@@ -216,18 +215,12 @@ def train(
     n_members = arguments["n_members"]
     batch_size = min(int(batch_size), len(dataset))
     n_batches = EnsembleBatches(dataset, batch_size, n_members).n_batches
-    total_steps = int(n_batches * max_iter) + 1  # it is stepped once more than it is read
-    cycle: dict[str, Any] = {}
-    if network is SetNetwork:
-        total_steps = max(total_steps, 4)
-        # However short the training, the rise must end after its first step.
-        cycle = {"pct_start": max(_SET_RISE, 2.5 / total_steps), "cycle_momentum": False}
+    recipe = architecture.recipe
     schedule = LRScheduler(
         torch.optim.lr_scheduler.OneCycleLR,
         step_every="batch",
         max_lr=learning_rate_init,
-        total_steps=total_steps,
-        **cycle,
+        **recipe.cycle(int(n_batches * max_iter)),
     )
     callbacks: list[tuple[str, Callback]] = [
         ("divergence", StopOnDivergence()),
@@ -249,12 +242,12 @@ def train(
     if verbose:
         callbacks.append(("progress", Progress(n_members, unit_scale)))
     net = make_net(
-        network,
+        architecture.network,
         arguments,
         criterion=criterion,
         device=dataset.device,
         optimizer__weight_decay=alpha,
-        optimizer__betas=_SET_BETAS if network is SetNetwork else (0.9, 0.999),
+        optimizer__betas=recipe.betas,
         lr=learning_rate_init,
         max_epochs=int(max_iter),
         batch_size=batch_size,
@@ -263,7 +256,7 @@ def train(
         callbacks=callbacks,
     ).initialize()
     if initial is not None:
-        # The last layer starts afresh if it predicts something else.
+        # Without weights for it, the last layer keeps its random ones.
         net.module_.load_state_dict(initial, strict=False)
         for name, weight in net.module_.named_parameters():
             weight.requires_grad_(freeze is None or not name.startswith(_FROZEN[freeze]))
@@ -296,8 +289,8 @@ def train(
             "Training diverged in its last step: the weights are not finite. Lower "
             f"learning_rate_init (now {learning_rate_init})."
         )
-    # A new net carries neither the state of the optimizer nor the data.
-    net = restore_net(network, arguments, criterion, weights, dataset.device)
+    # A new net holds neither the state of the optimizer nor the data.
+    net = restore_net(architecture.network, arguments, criterion, weights, dataset.device)
     if checkpoint is not None and not interrupted:
         Path(checkpoint[0]).unlink(missing_ok=True)
     return Trained(net, losses, validation_losses, interrupted)

@@ -1,0 +1,177 @@
+"""What regressors share: the scale of the target, a calibrated std, model files."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import RegressorMixin
+from sklearn.model_selection import train_test_split
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_elmodes._ensemble import NetworkEnsemble
+from sklearn_elmodes._model_files import Settings
+from sklearn_elmodes._sources import Source
+
+_ERROR_OF_SAME = 2.0  # a pretrained model's error on its own quantity, in median deviations of y
+
+
+class EnsembleRegressor(RegressorMixin, NetworkEnsemble):
+    """An ensemble of networks that predicts a number, with the parameter ``calibrate_std``."""
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **NetworkEnsemble._parameter_constraints,
+        "calibrate_std": ["boolean"],
+    }
+
+    calibrate_std: bool
+
+    def _fit(self, X: Any, y: Any, checkpoint: Any) -> None:
+        X, y = self._read(X, y, y_numeric=True)
+        seed = self._draw_seed()
+        arguments = self._network_arguments(X, seed)
+        self._check_checkpoint(checkpoint, self.early_stopping or self.calibrate_std)
+        if self.calibrate_std and self.n_estimators == 1:
+            raise ValueError("calibrate_std needs n_estimators of at least 2.")
+        y = y.astype(np.float64)
+        if not np.isfinite(y).all():  # None in an array of objects is NaN only now
+            row = int(np.flatnonzero(~np.isfinite(y))[0])
+            raise ValueError(f"The target of row {row} is {y[row]}; it must be a finite number.")
+        initial = self._start_with_target(X, y, arguments)
+        if not np.isfinite(self.target_scale_):
+            raise ValueError(f"The target is too large to scale: its largest value is {y.max()}.")
+        y = (y - self.target_mean_) / self.target_scale_
+
+        X_part, y_part = X, y
+        held_out: Any = None
+        if self.early_stopping or self.calibrate_std:
+            part, rest = train_test_split(
+                np.arange(len(y)), test_size=self.validation_fraction, random_state=seed
+            )
+            X_part, y_part, held_out = X[part], y[part], (X[rest], y[rest])
+        self.std_floor_, self.std_scale_ = 0.0, 1.0
+        fixed: dict[str, Any] = {
+            "arguments": arguments,
+            "initial": initial,
+            "unit_scale": self.target_scale_,
+        }
+        trained = self._train(
+            X_part, y_part, held_out if self.early_stopping else None, checkpoint, **fixed
+        )
+        if self.calibrate_std and not trained.interrupted:
+            self.net_ = trained.net
+            self._calibrate(*held_out)
+            if not self.early_stopping:
+                trained = self._train(X, y, **fixed)
+        self.net_ = trained.net
+        self.loss_curve_ = [loss * self.target_scale_ for loss in trained.losses]
+        self.validation_loss_curve_ = (
+            [loss * self.target_scale_ for loss in trained.validation_losses]
+            if self.early_stopping
+            else None
+        )
+        self.n_iter_ = len(self.loss_curve_)
+
+    def _start_with_target(
+        self, X: Any, y: NDArray[np.float64], arguments: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Set mean and scale of the target, and return the weights to start from, if any."""
+        weights, source = self._start(X, arguments)
+        if source is not None and (self._continues or self._same_quantity(source, X, y)):
+            assert source.target is not None
+            self.target_mean_, self.target_scale_ = source.target
+            return weights
+        with np.errstate(over="ignore"):
+            self.target_mean_ = float(y.mean())
+            # The squares of tiny differences may all be zero.
+            self.target_scale_ = float(y.std()) or float(np.ptp(y)) or 1.0
+        if weights is None:
+            return None
+        return {name: w for name, w in weights.items() if not name.startswith("last.")}
+
+    def _same_quantity(self, source: Source, X: Any, y: NDArray[np.float64]) -> bool:
+        """Whether targets are of the kind that a fitted regressor predicts."""
+        if source.target is None:
+            return False
+        mean, scale = source.target
+        # Medians, so that a few rows unlike the rest do not decide.
+        members = source.outputs(X)[..., 0] * scale + mean
+        error = np.median(np.abs(members.mean(axis=0) - y))
+        variation = np.median(np.abs(y - np.median(y)))
+        if error < min(scale, _ERROR_OF_SAME * variation):
+            return True
+        warnings.warn(
+            "The pretrained model's error is large relative to the variation of y, so y is treated "
+            "as a different quantity: target scale and last layer are reinitialised.",
+            UserWarning,
+            stacklevel=6,
+        )
+        return False
+
+    def _calibrate(self, X: Any, y: NDArray[np.float64]) -> None:
+        """Fit the std to the errors on rows that the network has not seen; y is scaled."""
+        members = self._members(X)
+        error = y * self.target_scale_ + self.target_mean_ - members.mean(axis=0)
+        self.std_floor_, self.std_scale_ = fit_std(error, members.std(axis=0, ddof=1))
+
+    def _predict(self, X: Any, return_std: bool) -> Any:
+        members = self._predict_members(X)
+        if not return_std:
+            return members.mean(axis=0)
+        if len(members) == 1:
+            raise ValueError("return_std needs n_estimators of at least 2; one network has none.")
+        std = members.std(axis=0, ddof=1)
+        return members.mean(axis=0), np.hypot(self.std_floor_, self.std_scale_ * std)
+
+    def _predict_members(self, X: Any) -> NDArray[np.float64]:
+        """Return the prediction of each member, shape (n_estimators, n_samples)."""
+        check_is_fitted(self)
+        return self._members(self._read(X))
+
+    def _members(self, X: Any) -> NDArray[np.float64]:
+        return self._outputs(X)[..., 0] * self.target_scale_ + self.target_mean_
+
+    @property
+    def _has_std(self) -> bool:
+        """Whether ``predict`` of the fitted model can return a std."""
+        return self.net_.module_.n_members > 1
+
+    def _predicts_like(self, source: Source) -> bool:
+        return source.target is not None
+
+    def _target_settings(self) -> Settings:
+        return {
+            "target": (self.target_mean_, self.target_scale_),
+            "std": (self.std_floor_, self.std_scale_),
+        }
+
+    def _read_target(self, settings: Settings) -> None:
+        mean, scale = map(float, settings["target"])
+        if not np.isfinite([mean, scale]).all() or scale <= 0:
+            raise ValueError("the target has no finite mean and scale")
+        std_floor, std_scale = map(float, settings["std"])
+        if not 0 <= std_floor < np.inf or not 0 < std_scale < np.inf:
+            raise ValueError("the std has no finite floor and scale")
+        self.target_mean_, self.target_scale_ = mean, scale
+        self.std_floor_, self.std_scale_ = std_floor, std_scale
+
+
+def fit_std(error: NDArray[np.float64], std: NDArray[np.float64]) -> tuple[float, float]:
+    """Find floor and scale with which errors are most likely Gaussian of that std."""
+    from scipy.optimize import minimize
+
+    unit = float(np.sqrt(np.mean(error**2)))
+    if not unit or not std.any():
+        return unit, 1.0
+
+    def surprise(logarithms: NDArray[np.float64]) -> float:
+        floor, scale = np.exp(logarithms)
+        deviation = np.hypot(floor, scale * std / unit)
+        return float(np.mean(0.5 * (error / unit / deviation) ** 2 + np.log(deviation)))
+
+    start = np.log([0.5, unit / np.sqrt(np.mean(std**2))])
+    bounds = [(np.log(1e-3), np.log(1e3)), (start[1] - 7, start[1] + 7)]
+    floor, scale = np.exp(minimize(surprise, start, bounds=bounds).x)
+    return float(floor * unit), float(scale)
