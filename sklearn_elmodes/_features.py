@@ -23,7 +23,7 @@ _POOLED_ROWS = 2048  # rows per block
 class Layout(ABC):
     """Arrangement of modes in the features of a row."""
 
-    holds_modes = True  # as they are, in blocks
+    holds_modes = True  # whether the features contain the modes themselves
 
     @abstractmethod
     def names(self, modes: ElementModes) -> list[str]:

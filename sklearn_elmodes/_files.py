@@ -30,7 +30,7 @@ def write_atomically(
         path.write_bytes(content)
         return
     path = path.resolve()
-    # Not longer than the name itself may be, and hidden from whoever lists the folder.
+    # Short, since the name itself may have the maximum length, and hidden.
     temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with temporary.open("xb") as file:

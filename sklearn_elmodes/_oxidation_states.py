@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from sklearn_elmodes._validation import shown
 from sklearn_elmodes.elements import atomic_number
 
-_MAX_AMOUNT = 1024  # more than any amount of a candidate
-# Beyond this charge, in units of the finest fraction, sums are kept in sets; and cells of the
-# table of charges that are kept together, 32 MB.
-_MAX_CHARGE = 20_000
-_MAX_CELLS = 2**25
+_MAX_AMOUNT = 1024  # amounts of candidates are smaller
+_MAX_CHARGE = 20_000  # of the table of charges, in units of the smallest fraction; then use sets
+_MAX_CELLS = 2**25  # cells of the table per block: 32 MB
 
 
 def read_oxidation_states(states: Any, elements: Sequence[str]) -> dict[int, list[Fraction]] | None:
@@ -69,8 +67,8 @@ def charge_balanced(
     largest = max(abs(state) for listed in whole.values() for state in listed)
     zero = largest * int(amounts.sum(axis=1).max(initial=0))
     species = numbers * _MAX_AMOUNT + amounts
-    # The charges that all elements but the last can reach are found once for each way to
-    # begin; the last element then needs a look-up.
+    # Compute the charges that all elements but the last can have once for each distinct
+    # beginning of a row; the last element is then a look-up.
     begun, beginning = np.unique(species[:, :-1], axis=0, return_inverse=True)
     beginning = beginning.reshape(-1)
     if zero > _MAX_CHARGE:
@@ -91,7 +89,7 @@ def charge_balanced(
 
 
 def _reached(begun: NDArray[np.intp], whole: dict[int, list[int]], zero: int) -> NDArray[np.bool_]:
-    """Mark the charges that some elements can reach, shape (n_begun, 2 * zero + 1)."""
+    """Mark the possible charges of each beginning, shape (n_begun, 2 * zero + 1)."""
     reached = np.zeros((len(begun), 2 * zero + 1), dtype=bool)
     reached[:, zero] = True
     for column in begun.T:
@@ -110,7 +108,7 @@ def _balanced_by_sets(
     last: NDArray[np.intp],
     whole: dict[int, list[int]],
 ) -> NDArray[np.bool_]:
-    """Do the same for fine fractions of a charge, of which few of very many are reached."""
+    """Compute ``charge_balanced`` with sets instead of a table, which would be too large."""
 
     def charges(kind: int) -> list[int]:
         z, amount = divmod(kind, _MAX_AMOUNT)

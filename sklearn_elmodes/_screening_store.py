@@ -165,7 +165,7 @@ class Store:
             os.fsync(file.fileno())
 
     def _checksums(self) -> dict[str, str]:
-        """Read the checksum of each part; of several lines for a part, the last one counts."""
+        """Read the checksum of each part; the last line of a part counts."""
         path = self.folder / _CHECKSUMS
         lines = path.read_bytes().decode(errors="replace").splitlines() if path.exists() else []
         return {name: checksum for checksum, _, name in (line.partition("  ") for line in lines)}
@@ -187,9 +187,9 @@ class Store:
             content = path.read_bytes()
             checksum = _checksum(content)
             intact = self.checksums.get(path.name) == checksum
-            # A foreign file is refused below, as is a part of this folder under another name.
+            # Foreign files and renamed parts raise an error below.
             if not intact and _MARK in content and checksum not in self.checksums.values():
-                raise ValueError("its content does not match its checksum")
+                raise ValueError("wrong checksum")
             frame = pq.ParquetFile(io.BytesIO(content)).read().to_pandas().set_index("candidate")
             if list(frame.columns) != [*self.job.columns, *self.job.value_names]:
                 raise ValueError("unexpected columns")
@@ -207,7 +207,7 @@ class Store:
         ):
             raise ValueError(f"{path} belongs to another screening: its candidates differ.")
         if not intact:
-            warnings.warn(f"{path} has no checksum and is written again.", stacklevel=4)
+            warnings.warn(f"{path} has no checksum and is rewritten.", stacklevel=4)
             return None
         return Batch(positions, rows, values)
 

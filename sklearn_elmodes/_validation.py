@@ -18,13 +18,13 @@ def shown(value: Any) -> str:
 
 
 def listed(names: Iterable[Any]) -> str:
-    """Join names as a sentence does."""
+    """Join names for a sentence: ``A, B and C``."""
     *others, last = map(str, names)
     return f"{', '.join(others)} and {last}" if others else last
 
 
 def strings(values: Iterable[Any]) -> list[str]:
-    """Return a list of values, which must all be strings."""
+    """Return values as a list; raise a ValueError if one is not a string."""
     values = list(values)
     if not all(isinstance(value, str) for value in values):
         raise ValueError(f"{shown(values)} must be strings")
@@ -32,14 +32,14 @@ def strings(values: Iterable[Any]) -> list[str]:
 
 
 def tuples(value: Any) -> Any:
-    """Turn the lists of JSON back into tuples."""
+    """Convert lists, as read from JSON, to tuples."""
     return tuple(map(tuples, value)) if isinstance(value, list) else value
 
 
 def own_parameters(kind: type, written: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the parameters of an estimator, which must be all that it has, and no other.
+    """Return stored parameters of an estimator; raise if any is missing or unknown.
 
-    A default in place of a missing one could change predictions.
+    A missing parameter is an error, since its default could change predictions.
     """
     differing = written.keys() ^ kind().get_params(deep=False).keys()
     if differing:

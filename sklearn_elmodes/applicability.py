@@ -1,4 +1,4 @@
-"""Distance of samples from the training data, to judge whether a model applies to them."""
+"""Reliability of predictions: largest useful std, and distance from the training data."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def widest_std(model: Any) -> float:
     Returns
     -------
     float
-        The standard deviation of the training targets, in their unit. Where the members of
-        an ensemble disagree by more, the mean of the training targets is the better guess.
+        Standard deviation of the training targets, in their unit. If the members of an
+        ensemble disagree by more, the mean of the training targets is a better prediction.
 
     Examples
     --------

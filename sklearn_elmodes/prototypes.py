@@ -159,7 +159,7 @@ class Prototype:
 
     @property
     def _symmetry_parameters(self) -> dict[str, Any]:
-        """Parameters of an estimator with the symmetry of this structure."""
+        """Return the parameters of an estimator for the symmetry of this structure."""
         if self._is_coupled:
             return {"permutations": self.permutations}
         return {"equivalent_sites": self.equivalent_site_indices or None}

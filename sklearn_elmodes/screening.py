@@ -171,7 +171,7 @@ def _run(
 
     total = len(candidates)
     best = job(0, part_of(candidates, 0, 0))[2]
-    # One byte for each batch: a list of their starts would fill the memory.
+    # One byte per batch; a list of their starts could be too large.
     missing = np.ones(-(-total // batch_size), dtype=bool)
     with tqdm(
         total=total, desc="Screening", unit=" candidates", unit_scale=True, disable=not verbose

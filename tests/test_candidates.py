@@ -204,7 +204,7 @@ def test_charge_balance_of_crystals():
 
 @pytest.mark.parametrize("most", [0, 10**9])  # in sets, and in a table
 def test_fractions_of_a_charge(monkeypatch, most):
-    """Mean oxidation states need neither gigabytes nor minutes."""
+    """Mean oxidation states take little memory and time."""
     states = {"Fe": ["8/3", "5/2"], "Mn": ["23/7", 3], "Co": ["30/11"], "O": [-2], "F": [-1]}
     monkeypatch.setattr(_oxidation_states, "_MAX_CHARGE", most)
     monkeypatch.setattr(_oxidation_states, "_MAX_CELLS", 10**5)

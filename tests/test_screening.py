@@ -316,7 +316,7 @@ def test_corrupted_shards_are_rewritten_and_foreign_ones_raise(model, space, tmp
         screen(model, space, **settings)
 
 
-def test_a_flipped_bit_is_noticed(model, space, tmp_path):
+def test_a_flipped_bit_is_detected(model, space, tmp_path):
     settings = {"output": tmp_path, "batch_size": 500, "k": 5}
     expected = screen(model, space, **settings)
     path = min(tmp_path.glob("part-*"))
@@ -326,7 +326,7 @@ def test_a_flipped_bit_is_noticed(model, space, tmp_path):
         content = bytearray(whole)
         content[position] ^= 1 << rng.randint(8)
         path.write_bytes(content)
-        with pytest.warns(UserWarning, match="part-000000.parquet is damaged"):
+        with pytest.warns(UserWarning, match="part-000000.parquet is corrupted"):
             pd.testing.assert_frame_equal(screen(model, space, **settings), expected)
         assert path.read_bytes() == whole
 
