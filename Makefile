@@ -5,13 +5,21 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 # Two cores are what everything is measured on; more threads slow small networks down.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test test-oldest test-newest bench bench-quick bench-check fuzz docs lint format clean
+.PHONY: demo test test-all test-oldest test-newest bench bench-quick bench-check fuzz docs lint format clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/elmodes demo --output elmodes-demo
 
+# Two processes of one thread each; worksteal keeps most tests of a module in one of them.
+PARALLEL := --numprocesses 2 --dist worksteal
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL)
+
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not slow"
+
+# Then the tests that take long, such as the quick modes of the benchmarks.
+test-all: test
+	$(PYTEST) -m slow
 
 # The same tests with the oldest versions that pyproject.toml allows, and with the newest there are.
 # Packages that we use may warn there; our own code may not.
@@ -20,7 +28,7 @@ test-oldest test-newest: test-%:
 	$(PYTHON) tests/versions.py $* > .venv-$*/constraints.txt
 	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check \
 		--constraint .venv-$*/constraints.txt --editable '.[tests]'
-	.venv-$*/bin/python -m pytest -o filterwarnings=error:::sklearn_elmodes
+	OMP_NUM_THREADS=1 .venv-$*/bin/python -m pytest $(PARALLEL) -o filterwarnings=error:::sklearn_elmodes
 
 # All comparisons that need less than an hour, with environments for the packages to compare with, then
 # the tables from all results. What needs more runs by itself: python benchmarks/NAME.py

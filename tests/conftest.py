@@ -6,9 +6,16 @@ from pathlib import Path
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # one more of scikit-learn's checks
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
+
+# A busy machine takes long for what is quick on an idle one.
+hypothesis.settings.register_profile(
+    "any_speed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any_speed")
 
 SHARED_DATA = Path(os.environ.get("SCIKIT_LEARN_DATA", "")).expanduser()
 

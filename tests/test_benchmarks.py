@@ -3,13 +3,17 @@
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
+from functools import partial
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import DEADLINE
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 NEED_ELPASOLITES = {
@@ -43,6 +47,7 @@ def numbers(value):
     return [value] if isinstance(value, (int, float)) else []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_quick_mode(name, tmp_path, request):
     if name in NEED_ELPASOLITES:
@@ -52,7 +57,8 @@ def test_quick_mode(name, tmp_path, request):
     filters = [f"-W{line}" for line in request.config.getini("filterwarnings")]
     command = [sys.executable, *filters, str(FOLDER / f"{name}.py")]
     command += ["--quick", "--threads", "1", "--output", str(tmp_path)]
-    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, check=True, env=environment, timeout=DEADLINE)
     written = sorted(tmp_path.glob("*.json"))
     assert written
     for path in written:
@@ -79,6 +85,7 @@ def check(*arguments):
     return subprocess.run(command, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_a_loss_of_speed_is_found(elpasolites, tmp_path):
     options = ("--output", tmp_path, "amounts", "sites")
     assert check("--store", *options).returncode == 0
@@ -97,10 +104,45 @@ def test_a_loss_of_speed_is_found(elpasolites, tmp_path):
     assert 25 < int(lost[1]) < 55
 
 
-def test_a_check_without_stored_ratios_says_how_to_store_them(tmp_path):
-    done = check("--output", tmp_path, "fit", "start")
-    assert done.returncode == 1
-    assert "check.json lacks fit, start: python benchmarks/_check.py --store" in done.stderr
+@pytest.fixture
+def guard(tmp_path, monkeypatch):
+    """Run the check of a pair whose calls take these seconds of a clock of their own."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import _check
+
+    now = 0.0
+
+    def work(seconds):
+        nonlocal now
+        now += next(seconds)
+
+    def run(*options, ours=(), reference=None):
+        def pair():
+            """Both of them."""
+            return partial(work, iter(ours)), partial(work, iter(reference or repeat(0.2)))
+
+        monkeypatch.setattr(_check, "GUARDED", {"pair": pair})
+        monkeypatch.setattr(_check, "cpu_seconds", lambda: now)
+        monkeypatch.setattr("sys.argv", ["_check.py", "--output", str(tmp_path), *options])
+        _check.main()
+
+    return run
+
+
+def test_only_a_lasting_loss_of_speed_counts(guard):
+    guard("--store", ours=repeat(0.1))
+    guard(ours=repeat(0.1))
+    guard(ours=repeat(0.3), reference=repeat(0.6))  # a slower machine
+    guard(ours=repeat(0.1 / (1 - 0.2)))
+    guard(ours=chain(repeat(0.3, 5), repeat(0.1)))  # a few rounds only
+    lost = "^pair lost 40%: 1.2 times as fast as its reference, stored is 2$"
+    with pytest.raises(SystemExit, match=lost):
+        guard(ours=repeat(0.1 / (1 - 0.4)))
+
+
+def test_a_check_without_stored_ratios_says_how_to_store_them(guard):
+    with pytest.raises(SystemExit, match=r"check\.json lacks pair: python .*/_check\.py --store"):
+        guard("pair")
 
 
 def test_every_version_of_a_peer_is_pinned():
@@ -112,36 +154,45 @@ def test_every_version_of_a_peer_is_pinned():
         assert path.stem in names
 
 
-def tables(*arguments):
-    command = [sys.executable, str(FOLDER / "_tables.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
+@pytest.fixture
+def tables(monkeypatch):
+    """Run _tables.py in this process, which has imported what it needs."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+
+    def run(*arguments):
+        """Return the message with which it fails, if it does."""
+        monkeypatch.setattr("sys.argv", ["_tables.py", *map(str, arguments)])
+        try:
+            runpy.run_path(str(FOLDER / "_tables.py"), run_name="__main__")
+        except SystemExit as failure:
+            return failure.code
+        return None
+
+    return run
 
 
 @pytest.mark.parametrize("page", PAGES, ids=["README", "benchmarks"])
-def test_tables_are_what_the_results_say(page):
-    done = tables("--check", page)
-    assert done.returncode == 0, done.stderr
+def test_tables_are_what_the_results_say(page, tables):
+    assert tables("--check", page) is None
 
 
-def test_an_altered_table_is_found_and_mended(tmp_path):
+def test_an_altered_table_is_found_and_mended(tmp_path, tables):
     page = tmp_path / "README.md"
     block = r"<!-- table: measured_enthalpies -->\n.*?<!-- end -->"
     text = re.search(block, PAGES[1].read_text(encoding="utf-8"), flags=re.DOTALL).group()
     page.write_text(f"Before.\n{re.sub(r'0[.]0', '0.1', text)}\nAfter.\n", encoding="utf-8")
-    done = tables("--check", page)
-    assert done.returncode == 1
-    assert f"Out of date: {page}" in done.stderr
-    assert tables(page).returncode == 0
+    assert f"Out of date: {page}" in tables("--check", page)
+    assert tables(page) is None
     assert page.read_text(encoding="utf-8") == f"Before.\n{text}\nAfter.\n"
-    assert tables("--check", page).returncode == 0
+    assert tables("--check", page) is None
 
 
-def test_a_missing_results_file_is_named(tmp_path):
-    done = tables("--check", "--results", tmp_path, PAGES[0])
-    assert done.returncode == 1
-    assert "learning_curve.json is missing" in done.stderr
+def test_a_missing_results_file_is_named(tmp_path, tables):
+    failure = tables("--check", "--results", tmp_path, PAGES[0])
+    assert "learning_curve.json is missing" in failure
 
 
+@pytest.mark.slow
 def test_bench_quick(elpasolites, shared_table):
     shared_table("oqmd_formation_enthalpy/train.csv.gz")
     missing = [
@@ -153,7 +204,7 @@ def test_bench_quick(elpasolites, shared_table):
         pytest.skip(f"needs make, and the environments {missing}: make bench-quick makes them")
     # With this Python in place of that of .venv.
     command = ["make", "bench-quick", f"BIN={Path(sys.executable).parent}"]
-    done = subprocess.run([*command, "--old-file=.venv/test.stamp"], cwd=FOLDER.parent, timeout=600)
+    done = subprocess.run([*command, "--old-file=.venv/test.stamp"], cwd=FOLDER.parent)
     assert done.returncode == 0
     found = json.loads((FOLDER.parent / ".bench-quick" / "featurization.json").read_text())
     assert "ElementEmbeddings, mean" in found["results"]["elpasolites"]

@@ -123,13 +123,13 @@ def test_the_space_of_the_paper(elpasolites):
 
 
 def test_huge_spaces_are_counted_without_being_listed():
-    start = time.perf_counter()
+    start = time.process_time()
     space = Prototype("ABCDEFGH").candidates(SYMBOLS[:100])
     assert len(space) == math.perm(100, 8)
     assert len(set(space[-1])) == 8
     assert space[len(space) - 3 : len(space)].shape == (3, 8)
     assert len(space.shard(3, 1000)) == math.perm(100, 8) // 1000
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     with pytest.raises(ValueError, match="more than can be counted"):
         Prototype("ABCDEFGHIJ").candidates(SYMBOLS)
     with pytest.raises(ValueError, match="can be filtered"):

@@ -2,7 +2,6 @@ import io
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
+from processes import pause_before, send_once
 
 from sklearn_elmodes import (
     load_model,
@@ -337,17 +337,11 @@ def test_screen_refuses(arguments, code, message):
 
 def test_ctrl_c_leaves_what_can_be_resumed(tmp_path):
     elements = ",".join("H Li Be B C N O F Na Mg Al Si P S Cl K Ca Ga Ge As Se Br Rb Sr".split())
-    command = [sys.executable, "-c", "from sklearn_elmodes.cli import main; main()"]
-    command += ["screen", "elpasolites", "-e", elements, "--all", str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        end = time.monotonic() + 120
-        while not list(tmp_path.glob("part-*")):
-            assert process.poll() is None
-            assert time.monotonic() < end
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        output, error = process.communicate()
-    assert process.returncode == 130
-    assert output == b""
+    code = pause_before("part-000001.parquet") + "from sklearn_elmodes.cli import main; main()"
+    command = ["screen", "elpasolites", "-e", elements, "--all", tmp_path]
+    ended = send_once(signal.SIGINT, lambda: list(tmp_path.glob("part-*")), code, *command)
+    assert ended.returncode == 130
+    assert ended.stdout == ""
     done = len(list(tmp_path.glob("part-*")))
-    assert f"Interrupted. {done} batches are in {tmp_path}; the same command goes on" in str(error)
+    message = f"Interrupted. {done} batches are in {tmp_path}; the same command goes on"
+    assert message in ended.stderr

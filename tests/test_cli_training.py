@@ -5,12 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from processes import send_once
 from test_cli import MODEL
 
 from sklearn_elmodes import (
@@ -286,19 +286,16 @@ def test_completion_offers_the_models_that_ship():
 
 def test_ctrl_c_leaves_a_training_that_goes_on(table, tmp_path):
     checkpoint = tmp_path / "state"
-    command = [sys.executable, "-c", "from sklearn_elmodes.cli import main; main()"]
-    command += ["train", str(table), *COLUMNS, "-o", str(tmp_path / "m.safetensors")]
-    command += ["--max-iter", "3000", "--checkpoint", str(checkpoint)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        end = time.monotonic() + 120
-        while not checkpoint.exists():
-            assert process.poll() is None
-            assert time.monotonic() < end
-            time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        _, error = process.communicate()
-    assert process.returncode == 130
-    assert error == (
+    code = """
+from sklearn_elmodes import cli, training
+training._CHECKPOINT_SECONDS = 0
+cli.main()
+"""
+    command = ["train", table, *COLUMNS, "-o", tmp_path / "m.safetensors"]
+    command += ["--max-iter", 10**6, "--checkpoint", checkpoint]
+    ended = send_once(signal.SIGINT, checkpoint.exists, code, *command)
+    assert ended.returncode == 130
+    assert ended.stderr == (
         f"Interrupted. The state is in {checkpoint}; the same command goes on from there.\n"
     )
     assert checkpoint.exists()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import DEADLINE
 
 from sklearn_elmodes.datasets import (
     _elpasolites,
@@ -158,7 +159,7 @@ def test_two_processes_at_once(server, real_bytes, tmp_path):
     server.content = real_bytes
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         jobs = [pool.submit(fetch_from, _elpasolites._URL, tmp_path) for _ in range(2)]
-        assert [job.result(timeout=120) for job in jobs] == [(10590,)] * 2
+        assert [job.result(timeout=DEADLINE) for job in jobs] == [(10590,)] * 2
     assert files_in(tmp_path) == [NAME]
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import DEADLINE
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -32,7 +33,7 @@ def run(tmp_path, pytestconfig):
             env=environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=DEADLINE,
         )
         return result, sorted(folder.iterdir())
 

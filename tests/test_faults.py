@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+from processes import DEADLINE
 from sklearn.model_selection import cross_validate
 
 from sklearn_elmodes import (
@@ -84,16 +85,25 @@ def predict_with_loaded(_):
 LOADED = None
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_predictions_from_processes(method):
+def predict_in_forks():
     global LOADED
     LOADED = load_model(MODEL)
-    expected = LOADED.predict(FORMULAS)  # torch is at work before the fork
-    context = multiprocessing.get_context(method)
-    task = predict_with_loaded if method == "fork" else predict
-    with ProcessPoolExecutor(2, mp_context=context) as pool:
-        for result in pool.map(task, [str(MODEL)] * 4, timeout=120):
+    LOADED.predict(FORMULAS)  # torch is at work before the fork
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as pool:
+        return list(pool.map(predict_with_loaded, range(4), timeout=DEADLINE))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_predictions_from_processes(method):
+    expected = load_model(MODEL).predict(FORMULAS)
+    # No fork of this process: a thread of another test that is about to end may hold a lock of
+    # MKL's, which stays locked in the child.
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        if method == "fork":
+            results = pool.submit(predict_in_forks).result(timeout=DEADLINE)
+        else:
+            results = pool.map(predict, [str(MODEL)] * 4, timeout=DEADLINE)
+        for result in results:
             np.testing.assert_array_equal(result, expected)
 
 
@@ -166,7 +176,7 @@ print(fetch_elpasolites(data_home=sys.argv[1]).data.shape)
 print([path.name for path in Path(sys.argv[1]).rglob("*") if "part" in path.name])
 """
     command = [sys.executable, "-c", code, str(tmp_path)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
     lines = run.stdout.splitlines()
     assert lines[0].startswith("OSError"), run.stderr
     assert lines[1:] == ["[]", "(10590, 4)", "[]"]

@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Composition
 
@@ -271,7 +271,9 @@ def test_vectorised_and_single_reader_agree_on_any_text(texts):
 
 
 LONG = """
+import resource
 from sklearn_elmodes.formulas import parse_formula
+resource.setrlimit(resource.RLIMIT_CPU, (120, 120))
 n = 250_000
 for text in ("(" * n, "(" * n + "H" + ")" * n, "+" * n + "x", "H" * n, ".1" * n, "^" * n + "x",
              "H999999999" * n, "Na" + "·" * n, "9" * n, "H2." * n + "H2O", "O2.9" * n + "H2O"):
@@ -283,8 +285,8 @@ for text in ("(" * n, "(" * n + "H" + ")" * n, "+" * n + "x", "H" * n, ".1" * n,
 
 
 def test_long_input_takes_linear_time():
-    """Takes about ten seconds; a reader of quadratic cost would take hours."""
-    subprocess.run([sys.executable, "-c", LONG], check=True, timeout=120)
+    """Takes about ten seconds of CPU time; a reader of quadratic cost would take hours."""
+    subprocess.run([sys.executable, "-c", LONG], check=True)
 
 
 @pytest.mark.parametrize(
@@ -316,8 +318,10 @@ def test_reduction_is_independent_of_the_scale(amounts, scale):
     unit = whole / np.gcd.reduce(whole.astype(int), axis=1)[0]
     assert (reduced == unit).all() == (unit.sum() <= 150)
     np.testing.assert_array_equal(reduce_amounts(whole * 7), reduced)
+    scaled = whole / 3.7 * scale
+    assume((scaled != np.rint(scaled)).any())  # whole amounts are taken at their word
     fractional = reduce_amounts(whole / 3.7)
-    np.testing.assert_allclose(reduce_amounts(whole / 3.7 * scale), fractional, rtol=1e-6)
+    np.testing.assert_allclose(reduce_amounts(scaled), fractional, rtol=1e-6)
     np.testing.assert_allclose(
         fractional / fractional.sum(), whole / whole.sum(), rtol=1e-5, atol=1e-9
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from processes import DEADLINE
 from scipy.stats import spearmanr
 from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
@@ -507,7 +508,7 @@ def test_hover_shows_values(page, report, oqmd, measured):
     assert f"mode 12: {oqmd[0].modes_.loc['H', 'mode12']:.2f}" in text
 
 
-def wait(condition, seconds=30):
+def wait(condition, seconds=DEADLINE):
     """Return the first value that is true."""
     end = time.monotonic() + seconds
     while not (value := condition()):

@@ -5,14 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from processes import DEADLINE, pause_before, send_once, wait_for
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
@@ -348,27 +347,20 @@ screen(load_pretrained("elpasolites"), space, k=20, return_std=True, output=sys.
 """
 
 
-def wait_for(condition, process=None, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        assert process is None or process.poll() is None, "the process ended too early"
-        time.sleep(0.005)
-
-
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_killed_and_resumed(model, space, tmp_path, number):
     settings = {"k": 20, "return_std": True, "batch_size": 256}
     expected = screen(model, space, **settings)
-    command = [sys.executable, "-c", SCRIPT, str(tmp_path), ",".join(ELEMENTS)]
-    process = subprocess.Popen(
-        command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE
+    code = pause_before("part-000010.parquet") + SCRIPT
+    ended = send_once(
+        number,
+        lambda: len(list(tmp_path.glob("part-*"))) >= 3,
+        code,
+        tmp_path,
+        ",".join(ELEMENTS),
     )
-    wait_for(lambda: len(list(tmp_path.glob("part-*"))) >= 3, process)
-    process.send_signal(number)
-    error = process.communicate()[1]
-    assert process.returncode != 0
-    assert b"candidates/s" in error  # the progress bar
+    assert ended.returncode != 0
+    assert "candidates/s" in ended.stderr  # the progress bar
     finished = {path: path.stat().st_mtime_ns for path in tmp_path.glob("part-*")}
     assert 3 <= len(finished) < -(-len(space) // 256)
     pd.testing.assert_frame_equal(screen(model, space, output=tmp_path, **settings), expected)
@@ -405,7 +397,7 @@ def cluster(tmp_path):
     ]
     try:
         with distributed.Client(json.loads(address_file.read_text())["address"]) as client:
-            client.wait_for_workers(2, timeout=120)
+            client.wait_for_workers(2, timeout=DEADLINE)
             yield client, workers
     finally:
         for process in processes:
@@ -414,23 +406,25 @@ def cluster(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")  # dask warns of the lost worker
-def test_dask_cluster_that_loses_a_worker(model, space, tmp_path, cluster):
+def test_dask_cluster_that_loses_a_worker(model, space, tmp_path, cluster, monkeypatch):
     _, workers = cluster
     settings = {"k": 20, "return_std": True, "batch_size": 128}
     expected = screen(model, space, **settings)
     output = tmp_path / "all"
     killed = []
+    replace = Path.replace
 
-    def kill():
-        wait_for(lambda: len(list(output.glob("part-*"))) >= 4)
-        os.kill(workers[0].pid, signal.SIGKILL)
-        killed.append(len(list(output.glob("part-*"))))
+    def kill(path, target):
+        """Kill a worker when some batches are written; others wait, or are predicted."""
+        written = len(list(output.glob("part-*")))
+        if written == 4 and not killed:
+            os.kill(workers[0].pid, signal.SIGKILL)
+            killed.append(written)
+        return replace(path, target)
 
-    killer = threading.Thread(target=kill)
-    killer.start()
+    monkeypatch.setattr("pathlib.Path.replace", kill)
     with joblib.parallel_config(backend="dask"):
         found = screen(model, space, output=output, **settings)
-    killer.join()
     assert killed[0] < -(-len(space) // 128), "the screening finished before the worker died"
     assert workers[0].wait() == -signal.SIGKILL
     assert workers[1].poll() is None
