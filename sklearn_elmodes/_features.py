@@ -1,4 +1,4 @@
-"""Features made of modes: pooled over a composition, element by element, or site by site."""
+"""Features from modes: pooled over a composition, per element or per site."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from sklearn_elmodes.occupations import Occupations, _reasons_by_site
 from sklearn_elmodes.prototypes import Prototype
 
 _STATISTICS = ("mean", "std", "min", "max")
-_POOLED_ROWS = 2048  # rows pooled together
+_POOLED_ROWS = 2048  # rows per block
 
 
 class Layout(ABC):
-    """How the modes of a row are arranged in its features."""
+    """Arrangement of modes in the features of a row."""
 
-    holds_modes = True  # as they are, in blocks
+    holds_modes = True  # whether the features contain the modes themselves
 
     @abstractmethod
     def names(self, modes: ElementModes) -> list[str]:
-        """Name the features."""
+        """Return the names of the features."""
 
     @abstractmethod
     def compute(self, matter: Any, modes: ElementModes, dtype: str) -> NDArray[Any]:
-        """Compute the features; all are NaN in a row with an element without modes."""
+        """Compute the features; a row with an element without modes is all NaN."""
 
     @abstractmethod
     def without_modes(self, matter: Any, modes: ElementModes) -> Reasons:
@@ -43,7 +43,7 @@ class Layout(ABC):
 
 
 class _CompositionLayout(Layout):
-    """What the layouts of compositions share."""
+    """Base of the layouts of compositions."""
 
     def without_modes(self, matter: Compositions, modes: ElementModes) -> Reasons:
         unknown = np.flatnonzero(_unknown(matter, modes))
@@ -58,7 +58,7 @@ class _CompositionLayout(Layout):
 
 
 class Statistics(_CompositionLayout):
-    """Statistics of the modes over a composition, for any regressor."""
+    """Statistics of the modes over a composition."""
 
     holds_modes = False
 
@@ -75,8 +75,7 @@ class Statistics(_CompositionLayout):
         by_number = modes.by_number
         first, second = np.triu_indices(modes.n_components, k=1)
         moments = np.hstack([by_number, by_number**2, by_number[:, first] * by_number[:, second]])
-        # The moments give as many features; then smallest and largest modes, and four numbers
-        # of the stoichiometry.
+        # One feature per moment, minimum and maximum of each mode, four of the stoichiometry.
         n_features = moments.shape[1] + 2 * modes.n_components + 4
         features = np.empty((len(matter), n_features), dtype=dtype)
         for start in range(0, len(matter), _POOLED_ROWS):
@@ -89,7 +88,7 @@ class Statistics(_CompositionLayout):
 
 
 class ByElement(_CompositionLayout):
-    """For each element of a formula its modes and its atoms in the reduced formula unit."""
+    """Modes and amount of each element of the reduced formula unit."""
 
     def __init__(self, max_elements: int) -> None:
         self.max_elements = max_elements
@@ -101,7 +100,7 @@ class ByElement(_CompositionLayout):
     def without_room(self, matter: Compositions) -> Reasons:
         n_elements = np.diff(matter.starts)
         return {
-            row: f"{matter.describe(row)} has {n_elements[row]} elements; there is room for "
+            row: f"{matter.describe(row)} has {n_elements[row]} elements, more than "
             f"max_elements={self.max_elements}."
             for row in np.flatnonzero(n_elements > self.max_elements).tolist()
         }
@@ -122,7 +121,7 @@ class ByElement(_CompositionLayout):
 
 
 class BySite(Layout):
-    """The modes of what sits on each site of a prototype."""
+    """Modes of the species on each site of a prototype."""
 
     def __init__(self, prototype: Prototype) -> None:
         self.prototype = prototype
@@ -149,7 +148,7 @@ class BySite(Layout):
 
 
 def layout_of(prototype: Prototype | None, pooling: str | None, max_elements: int) -> Layout:
-    """Return the layout that parameters of the transformer ask for."""
+    """Return the layout for these parameters of the transformer."""
     if prototype is not None:
         return BySite(prototype)
     return ByElement(max_elements) if pooling is None else Statistics()
@@ -166,7 +165,7 @@ def _pool(
     moments: NDArray[np.float64],
     features: NDArray[Any],
 ) -> None:
-    """Fill in the statistics of so few rows that everything stays in the cache.
+    """Fill in the statistics of a block of rows that is small enough for the CPU cache.
 
     ``modes`` and ``moments`` have a row for each atomic number, shape (119, n).
     """
@@ -176,8 +175,8 @@ def _pool(
     n_modes = modes.shape[1]
     first, second = np.triu_indices(n_modes, k=1)
 
-    # Means of the modes and of their products, in double precision: a
-    # covariance is a small difference between them.
+    # Means of the modes and of their products, in double precision, because a covariance
+    # is a small difference between them.
     weights = csr_array(
         (fraction, numbers, compositions.starts), shape=(len(compositions), len(moments))
     )
@@ -188,7 +187,7 @@ def _pool(
 
     smallest = largest = np.take(modes, numbers[starts], axis=0)
     for place in range(1, n_elements.max()):
-        # A formula with fewer elements repeats its last one, which changes nothing.
+        # A formula with fewer elements repeats its last, which changes neither extreme.
         entries = starts + np.minimum(place, n_elements - 1)
         other = np.take(modes, numbers[entries], axis=0)
         smallest, largest = np.minimum(smallest, other), np.maximum(largest, other)

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from typing import Any
 def write_atomically(
     path: str | os.PathLike[str], content: bytes, check: Callable[[Path], Any] | None = None
 ) -> None:
-    """Write a file so that its name stands for the old content or the new, never for a part.
+    """Write a file atomically: readers see the old or the new content, never a part.
 
     Parameters
     ----------
     path : str or path-like
-        A link is followed. A device or pipe is written to as it is. A file that is
-        replaced hands on its permissions.
+        A symbolic link is followed. A device or pipe is written to directly. An existing
+        file keeps its permissions.
     content : bytes
     check : callable, default=None
-        Gets the path of the new file before it takes its name; may raise.
+        Called with the path of the temporary file before it is renamed. If it raises,
+        the old file is kept.
     """
     path = Path(path)
     if path.exists() and not path.is_file():
         path.write_bytes(content)
         return
     path = path.resolve()
-    # Not longer than the name itself may be, and hidden from whoever lists the folder.
+    # Short, since the name itself may have the maximum length, and hidden.
     temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with temporary.open("xb") as file:
@@ -37,7 +38,7 @@ def write_atomically(
                 os.chmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())  # the name must not survive a power cut that the bytes do not
+            os.fsync(file.fileno())  # else a power cut could keep the name and lose the content
         if check is not None:
             check(temporary)
         temporary.replace(path)

@@ -1,4 +1,4 @@
-"""What X is: compositions in one column, or species in a column for each site."""
+"""Reading of X: compositions in one column, or species with one column for each site."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sklearn_elmodes.occupations import Occupations, _read_occupations
 
 
 class Structure(Protocol):
-    """What has sites, and finds the element of each site from a formula."""
+    """A structure with named sites that assigns the elements of a formula to them."""
 
     formula: str
     sites: tuple[str, ...]
@@ -24,23 +24,24 @@ class Structure(Protocol):
 
 
 def read(X: Any, prototype: Structure | None = None) -> Reading[Any]:
-    """Read X as far as possible.
+    """Read X and reject the rows that cannot be read.
 
     Parameters
     ----------
     X : sequence of shape (n_samples,), (n_samples, 1) or (n_samples, n_sites)
-        Compositions or, with a prototype, species on its sites, too.
+        Compositions; with a prototype, compositions or the species on its sites.
     prototype : Prototype, default=None
         The structure of all rows.
 
     Returns
     -------
-    Reading of Compositions without a prototype, of Occupations with one
+    Reading
+        Of :class:`Compositions` without a prototype, of :class:`Occupations` with one.
 
     Raises
     ------
     ValueError
-        If X as a whole is neither.
+        If X is neither a column of compositions nor a matrix of species.
     """
     if prototype is None:
         return _read_formulas(X)
@@ -51,15 +52,15 @@ def read(X: Any, prototype: Structure | None = None) -> Reading[Any]:
         return _read_formulas(X).then(lambda compositions: _assign(prototype, compositions))
     if n_columns(X) != len(sites):
         raise ValueError(
-            f"X has {n_columns(X)} columns; the prototype {prototype.formula} has the "
-            f"{len(sites)} sites {', '.join(sites)}. Pass one column of formulas, or one column "
+            f"X has {n_columns(X)} columns; the prototype {prototype.formula} has "
+            f"{len(sites)} sites: {', '.join(sites)}. Pass one column of formulas, or one column "
             "for each site."
         )
     return _read_occupations(in_order_of(sites, X), sites)
 
 
 def contained_elements(X: Any) -> NDArray[np.bool_]:
-    """Mark the elements of each row, be it a composition or a row of species.
+    """Mark the elements of each row of compositions or species.
 
     Returns
     -------
@@ -86,21 +87,21 @@ def n_columns(X: Any) -> int:
 
 
 def values_of(X: Any) -> Any:
-    """Return the rows of X as they are, to show them in a table of rejected rows."""
+    """Return the rows of X unparsed, for a table of rejected rows."""
     if n_columns(X) == 1:
         return _as_column(X)
     return X.to_numpy() if hasattr(X, "to_numpy") else X
 
 
 def as_sequence(X: Any) -> Any:
-    """Make a list of what can only be iterated over; leave anything that is no column as it is."""
+    """Convert an iterable such as a generator to a list; return other objects unchanged."""
     if hasattr(X, "shape") or isinstance(X, (list, str, bytes, Mapping, Set)):
         return X
     return list(X) if isinstance(X, Iterable) else X
 
 
 def in_order_of(sites: tuple[str, ...], X: Any) -> Any:
-    """Put the columns of a frame that are named like the sites in the order of the sites."""
+    """Reorder the columns of a DataFrame to the order of the sites, if they have their names."""
     return X[list(sites)] if set(getattr(X, "columns", ())) == set(sites) else X
 
 

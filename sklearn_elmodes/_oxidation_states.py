@@ -13,15 +13,13 @@ from numpy.typing import NDArray
 from sklearn_elmodes._validation import shown
 from sklearn_elmodes.elements import atomic_number
 
-_MAX_AMOUNT = 1024  # more than any amount of a candidate
-# Beyond this charge, in units of the finest fraction, sums are kept in sets; and cells of the
-# table of charges that are kept together, 32 MB.
-_MAX_CHARGE = 20_000
-_MAX_CELLS = 2**25
+_MAX_AMOUNT = 1024  # amounts of candidates are smaller
+_MAX_CHARGE = 20_000  # of the table of charges, in units of the smallest fraction; then use sets
+_MAX_CELLS = 2**25  # cells of the table per block: 32 MB
 
 
 def read_oxidation_states(states: Any, elements: Sequence[str]) -> dict[int, list[Fraction]] | None:
-    """Read oxidation states by atomic number."""
+    """Return oxidation states by atomic number."""
     if states is None:
         return None
     if isinstance(states, str) and states == "common":
@@ -30,31 +28,32 @@ def read_oxidation_states(states: Any, elements: Sequence[str]) -> dict[int, lis
         states = {symbol: Element(symbol).common_oxidation_states for symbol in elements}
     if not isinstance(states, Mapping):
         raise ValueError(
-            f"oxidation_states={shown(states)} must be 'common' or lists by symbol: {{'O': [-2]}}."
+            f"oxidation_states={shown(states)} must be 'common' or a mapping of symbols to lists, "
+            "such as {'O': [-2]}."
         )
     read = {}
     for symbol, values in states.items():
         single = isinstance(values, str) or not isinstance(values, Iterable)
         listed = (values,) if single else values
         try:
-            # Mean states such as 8/3 may come as decimals.
+            # A mean oxidation state such as 8/3 may be given as a decimal.
             read[atomic_number(symbol)] = [Fraction(v).limit_denominator(12) for v in listed]
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"oxidation_states of {shown(symbol)}: {error}") from None
         if any(abs(value) > 20 for value in read[atomic_number(symbol)]):
-            raise ValueError(f"oxidation_states of {shown(symbol)} lie between -20 and 20.")
+            raise ValueError(f"oxidation_states of {shown(symbol)} must be between -20 and 20.")
     return read
 
 
 def charge_balanced(
     numbers: NDArray[np.intp], amounts: NDArray[np.intp], states: dict[int, list[Fraction]]
 ) -> NDArray[np.bool_]:
-    """Mark where one oxidation state for each element can make the charges vanish.
+    """Mark the candidates that are neutral for some choice of one oxidation state per element.
 
     Parameters
     ----------
     numbers, amounts : ndarray of shape (n_samples, n_elements)
-        Atomic numbers and atoms; 0 and 0 where there is no element.
+        Atomic numbers and amounts; both are 0 in columns without an element.
     states : dict of {int: list of Fraction}
         Oxidation states by atomic number.
 
@@ -68,8 +67,8 @@ def charge_balanced(
     largest = max(abs(state) for listed in whole.values() for state in listed)
     zero = largest * int(amounts.sum(axis=1).max(initial=0))
     species = numbers * _MAX_AMOUNT + amounts
-    # The charges that all elements but the last can reach are found once for each way to
-    # begin; the last element then needs a look-up.
+    # Compute the charges that all elements but the last can have once for each distinct
+    # beginning of a row; the last element is then a look-up.
     begun, beginning = np.unique(species[:, :-1], axis=0, return_inverse=True)
     beginning = beginning.reshape(-1)
     if zero > _MAX_CHARGE:
@@ -90,7 +89,7 @@ def charge_balanced(
 
 
 def _reached(begun: NDArray[np.intp], whole: dict[int, list[int]], zero: int) -> NDArray[np.bool_]:
-    """Mark the charges that some elements can reach, shape (n_begun, 2 * zero + 1)."""
+    """Mark the possible charges of each beginning, shape (n_begun, 2 * zero + 1)."""
     reached = np.zeros((len(begun), 2 * zero + 1), dtype=bool)
     reached[:, zero] = True
     for column in begun.T:
@@ -109,7 +108,7 @@ def _balanced_by_sets(
     last: NDArray[np.intp],
     whole: dict[int, list[int]],
 ) -> NDArray[np.bool_]:
-    """Do the same for fine fractions of a charge, of which few of very many are reached."""
+    """Compute ``charge_balanced`` with sets instead of a table, which would be too large."""
 
     def charges(kind: int) -> list[int]:
         z, amount = divmod(kind, _MAX_AMOUNT)

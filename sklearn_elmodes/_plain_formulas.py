@@ -1,7 +1,7 @@
-"""Plain formulas, read together as one array of bytes.
+"""Vectorised reader of plain formulas, which are read together as one array of bytes.
 
-A formula is plain if it has symbols and amounts alone, each element once:
-``Na2CO3``, ``Li0.5CoO2``. All others are left to :mod:`sklearn_elmodes.formulas`.
+A formula is plain if it consists of symbols and amounts only and repeats no element:
+``Na2CO3``, ``Li0.5CoO2``. :mod:`sklearn_elmodes.formulas` reads all others.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sklearn_elmodes.elements import SYMBOLS
 
-# Kinds of byte; every byte that is none of these sends its formula to parse_formula.
+# Kinds of byte. A formula with a byte of the kind _OTHER is not plain.
 _OTHER, _UPPER, _LOWER, _DIGIT, _POINT, _END = range(6)
 _KIND = np.full(256, _OTHER, dtype=np.uint8)
 _KIND[ord("A") : ord("Z") + 1] = _UPPER
@@ -22,7 +22,7 @@ _KIND[ord("0") : ord("9") + 1] = _DIGIT
 _KIND[ord(".")] = _POINT
 _KIND[ord("\n")] = _END
 
-# Which kind of byte may follow which in a plain formula; rows are the first.
+# Whether the kind of a column may follow the kind of a row in a plain formula.
 _MAY_FOLLOW = np.zeros((6, 6), dtype=bool)
 _MAY_FOLLOW[_UPPER, [_UPPER, _LOWER, _DIGIT, _END]] = True
 _MAY_FOLLOW[_LOWER, [_UPPER, _DIGIT, _END]] = True
@@ -30,7 +30,8 @@ _MAY_FOLLOW[_DIGIT, [_UPPER, _DIGIT, _POINT, _END]] = True
 _MAY_FOLLOW[_POINT, _DIGIT] = True
 _MAY_FOLLOW[_END, _UPPER] = True
 
-# Atomic number by first letter and second letter (0: none); 0 where there is none.
+# Atomic number by first letter and second letter (0 for a symbol of one letter); 0 for a
+# combination that is not a symbol.
 _ATOMIC_NUMBER = np.zeros((26, 27), dtype=np.intp)
 for _z, _symbol in enumerate(SYMBOLS, start=1):
     _ATOMIC_NUMBER[ord(_symbol[0]) - 65, ord(_symbol[1]) - 96 if len(_symbol) > 1 else 0] = _z
@@ -39,7 +40,7 @@ _MAX_DIGITS = 15  # an integer of 15 digits is exact in float64, and so is 10**1
 
 
 def _lines(column: list[str]) -> NDArray[np.uint8]:
-    """Return the bytes of all formulas, each ended by a line break."""
+    """Return the bytes of all formulas, each followed by a line break."""
     return np.frombuffer(("\n".join(column) + "\n").encode("latin-1"), dtype=np.uint8)
 
 
@@ -48,8 +49,8 @@ def read_plain(
 ) -> tuple[NDArray[np.bool_], NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
     """Read all plain formulas at once.
 
-    Returns which rows were read, shape (n_samples,), and row, atomic number
-    and amount of each of their entries, shape (n_entries,).
+    Returns a mask of the rows that were read, shape (n_samples,), and the row, atomic
+    number and amount of each of their entries, shape (n_entries,).
     """
     none = np.empty(0, dtype=np.intp)
     n_samples = len(column)
@@ -58,7 +59,7 @@ def read_plain(
     try:
         buffer = _lines(column)
     except (TypeError, UnicodeEncodeError):
-        # Blank what is no byte string; an empty line is never plain.
+        # Blank rows that are not ASCII strings; an empty line is never plain.
         column = [item if isinstance(item, str) and item.isascii() else "" for item in column]
         buffer = _lines(column)
     if np.count_nonzero(buffer == ord("\n")) != n_samples:  # a line break inside a formula
@@ -80,7 +81,7 @@ def read_plain(
     rows = np.searchsorted(ends, symbol_at)
     plain[rows[atomic_numbers == 0]] = False
 
-    # The characters of a number follow its symbol directly.
+    # An amount is everything between its symbol and the next symbol or the end.
     number_at = symbol_at + 1 + (second > 0)
     stop_at = np.append(symbol_at[1:], len(buffer))
     stop_at = np.minimum(stop_at, ends[rows])
@@ -103,13 +104,13 @@ def read_plain(
     unreadable = (points > 1) | (mantissa == 0)
     plain[rows[numbered[unreadable]]] = False
 
-    # "CuSO4.5H2O": only parse_formula knows crystal water.
+    # Leave crystal water, "CuSO4.5H2O", to parse_formula.
     with_point = np.searchsorted(ends, np.flatnonzero(kind == _POINT))
     for row in np.unique(with_point).tolist():
         if plain[row] and column[row].endswith(("H2O", "D2O")):
             plain[row] = False
 
-    # Repeated elements are merged by parse_formula.
+    # Leave repeated elements to parse_formula, which adds up their amounts.
     keys = np.sort(rows * 128 + atomic_numbers)
     plain[keys[1:][keys[1:] == keys[:-1]] // 128] = False
 

@@ -1,4 +1,4 @@
-"""Rows that were read, and rows that were rejected."""
+"""Rows of X that were read, and rows that were rejected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Reasons = dict[int, str]
 
 
 class Matter(Protocol):
-    """One kind of input: formulas, species on sites, atoms in space."""
+    """Rows of one kind of input, such as formulas or species per site."""
 
     def __len__(self) -> int: ...
 
@@ -26,7 +26,7 @@ class Matter(Protocol):
         """Mark the elements of each row, shape (n_samples, 118)."""
 
     def describe(self, row: int) -> str:
-        """Write a row for a message."""
+        """Format a row for a message."""
 
 
 M = TypeVar("M")
@@ -35,15 +35,15 @@ N = TypeVar("N")
 
 @dataclass(frozen=True)
 class Reading(Generic[M]):
-    """Rows of X in the form that they were read into, and reasons against the others.
+    """The rows of X that could be read, and why each other row was rejected.
 
     Attributes
     ----------
-    matter : Matter of length n_read, or what it is made of
+    matter : Matter of length n_read, or an intermediate form of it
     rows : ndarray of shape (n_read,)
         Position in X of each row of ``matter``, ascending.
     rejected : dict of {int: str}
-        Reasons against the other rows, by position in X.
+        Why each other row was rejected, by position in X.
     """
 
     matter: M
@@ -52,17 +52,17 @@ class Reading(Generic[M]):
 
     @classmethod
     def of(cls, matter: M, n_rows: int, rejected: Reasons) -> Reading[M]:
-        """Describe what a reader made of ``n_rows`` rows, of which it rejected some."""
+        """Combine the result of reading ``n_rows`` rows with the rows that were rejected."""
         rows = np.arange(n_rows)
         return cls(matter, np.delete(rows, list(rejected)) if rejected else rows, rejected)
 
     def then(self, step: Callable[[M], tuple[N, Reasons]]) -> Reading[N]:
-        """Read further; the step returns what it read and reasons against the other rows."""
+        """Apply another reading step, which may reject more rows."""
         matter, reasons = step(self.matter)
         return Reading(matter, *self._without(reasons))
 
     def without(self, reasons: Reasons) -> Reading[M]:
-        """Reject more rows, given by their position among those that were read."""
+        """Reject more rows, by their position in ``matter``."""
         if not reasons:
             return self
         kept = np.delete(np.arange(len(self.rows)), list(reasons))
@@ -76,13 +76,13 @@ class Reading(Generic[M]):
         return np.delete(self.rows, list(reasons)), {**self.rejected, **more}
 
     def complete(self) -> M:
-        """Return all rows, or raise for the first one that was rejected."""
+        """Return ``matter``, or raise a RowError for the first rejected row."""
         raise_first(self.rejected)
         return self.matter
 
 
 def raise_first(rejected: Mapping[int, str]) -> None:
-    """Raise for the first of the rejected rows, if there are any."""
+    """Raise a RowError for the first rejected row, if any."""
     if rejected:
         row = min(rejected)
         raise RowError(row, rejected[row])

@@ -1,4 +1,4 @@
-"""Predictions of a screening on disk: one Parquet file for each batch."""
+"""Predictions of a screening on disk, one Parquet file per batch."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 from sklearn_elmodes._files import write_atomically
 from sklearn_elmodes.candidates import Candidates, CandidatesShard
 
-# In the format of sha256sum, so that "sha256sum -c" can check a folder, too.
+# In the format of sha256sum, so that "sha256sum -c" can check a folder.
 _CHECKSUMS = "_checksums.sha256"
 _MARK = b"sklearn_elmodes.screening"  # in every part
-_MANIFEST = "_screening.json"  # readers of a folder of Parquet files pass over a leading _
+_MANIFEST = "_screening.json"  # readers of Parquet folders skip names with a leading _
 _FORMAT = 2
-_PROBES = 64  # candidates by whose predictions a model is recognised
+_PROBES = 64  # candidates whose predictions identify a model
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Candidates, by position and as they are, and what was computed for them."""
+    """Candidates of one batch, their positions and the values computed for them."""
 
     positions: NDArray[np.intp]
     rows: NDArray[Any]
@@ -35,7 +35,7 @@ class Batch:
 
 
 class Job(Protocol):
-    """What is predicted, and how."""
+    """Interface of the computation that a store saves."""
 
     columns: list[str]
     excluded: list[int]
@@ -45,23 +45,23 @@ class Job(Protocol):
         """Names of the computed columns."""
 
     def wanted(self, start: int, part: Any) -> tuple[NDArray[np.intp], NDArray[Any]]:
-        """Return position and rows of the candidates of a part that are to be predicted."""
+        """Return positions and rows of the candidates of a part that are to be predicted."""
 
     def predict(
         self, positions: NDArray[np.intp], rows: NDArray[Any]
     ) -> dict[str, NDArray[np.float64]]:
-        """Compute what ``value_names`` lists."""
+        """Compute the columns ``value_names``."""
 
 
 class Store:
-    """A folder with one Parquet file for each batch, and what tells whose it is."""
+    """Folder with one Parquet file per batch and a manifest that identifies the screening."""
 
     def __init__(self, folder: Path, job: Job, candidates: Any, batch_size: int) -> None:
         try:
             import pyarrow.parquet  # noqa: F401
         except ImportError as error:
             raise ImportError(
-                "Keeping all predictions needs pyarrow: pip install 'sklearn-elmodes[screen]'"
+                "Writing predictions requires pyarrow: pip install 'sklearn-elmodes[screen]'"
             ) from error
         self.folder = folder
         self.job = job
@@ -74,7 +74,7 @@ class Store:
         self.folder.mkdir(parents=True, exist_ok=True)
         names = {path.name for path in self.folder.iterdir() if path.name[0] != "."}
         if names and _MANIFEST not in names:
-            raise ValueError(f"{self.folder} holds other files; choose an empty folder.")
+            raise ValueError(f"{self.folder} contains other files; choose an empty folder.")
         self.lock = FileLock(self.folder / ".lock")
         try:
             self.lock.acquire(timeout=0)
@@ -92,11 +92,11 @@ class Store:
         self.lock.release()
 
     def path(self, start: int) -> Path:
-        """Return the file of the batch that begins at ``start``."""
+        """Return the path of the batch that begins at ``start``."""
         return self.folder / f"part-{start // self.batch_size:06d}.parquet"
 
     def _check_manifest(self) -> None:
-        """Write what is screened and by what, or compare it with what is there."""
+        """Write the manifest, or compare it with the one in the folder."""
         probe = self._probe()
         own: dict[str, Any] = {
             "format": _FORMAT,
@@ -116,13 +116,13 @@ class Store:
             if there["probe"]["candidates"] != probe["candidates"]:
                 differing.append("candidates")
             for name in self.job.value_names if not differing and probe["candidates"] else ():
-                # The same model on another machine differs in the last digits.
+                # Predictions of the same model differ in the last digits between machines.
                 written, own_values = np.array(there["probe"][name], float), np.array(probe[name])
                 tolerance = 1e-4 * np.ptp(own_values) + 1e-6 * np.abs(own_values).max()
                 if not np.allclose(written, own_values, rtol=0, atol=tolerance):
                     differing.append(f"values of {name}: another model or training set")
         except (KeyError, TypeError, ValueError, RecursionError) as error:
-            raise ValueError(f"{path} is no record of a screening: {error!r:.200}") from error
+            raise ValueError(f"{path} is not a screening manifest: {error!r:.200}") from error
         if differing:
             raise ValueError(
                 f"{self.folder} belongs to another screening; it differs in "
@@ -130,7 +130,7 @@ class Store:
             )
 
     def _probe(self) -> dict[str, list[Any]]:
-        """Predict a few candidates, spread over the space, to recognise space and model."""
+        """Predict a few candidates throughout the space, to identify space and model."""
         total = len(self.candidates)
         chosen = np.unique(np.linspace(0, max(total - 1, 0), _PROBES).astype(int)).tolist()
         wanted = [self.job.wanted(i, part_of(self.candidates, i, i + 1)) for i in chosen]
@@ -143,7 +143,7 @@ class Store:
         }
 
     def write(self, start: int, batch: Batch) -> None:
-        """Write the file of a batch, whole or not at all."""
+        """Write the file of a batch atomically."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -165,18 +165,18 @@ class Store:
             os.fsync(file.fileno())
 
     def _checksums(self) -> dict[str, str]:
-        """Read the checksum of each part; of several lines for a part, the last one counts."""
+        """Read the checksum of each part; the last line of a part counts."""
         path = self.folder / _CHECKSUMS
         lines = path.read_bytes().decode(errors="replace").splitlines() if path.exists() else []
         return {name: checksum for checksum, _, name in (line.partition("  ") for line in lines)}
 
     def _as_text(self, rows: NDArray[Any]) -> NDArray[np.str_]:
-        if rows.dtype.kind != "U":  # NumPy would take compositions apart
+        if rows.dtype.kind != "U":  # convert one by one: NumPy would take compositions apart
             rows = np.array([str(species) for species in rows.ravel().tolist()], dtype=str)
         return rows.reshape(-1, len(self.job.columns))
 
     def read(self, start: int) -> Batch | None:
-        """Read the file of a batch; None if it is not there, or damaged."""
+        """Read the file of a batch; return None if it is missing or corrupted."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -187,17 +187,17 @@ class Store:
             content = path.read_bytes()
             checksum = _checksum(content)
             intact = self.checksums.get(path.name) == checksum
-            # A foreign file is refused below, as is a part of this folder under another name.
+            # Foreign files and renamed parts raise an error below.
             if not intact and _MARK in content and checksum not in self.checksums.values():
-                raise ValueError("its content does not match its checksum")
+                raise ValueError("wrong checksum")
             frame = pq.ParquetFile(io.BytesIO(content)).read().to_pandas().set_index("candidate")
             if list(frame.columns) != [*self.job.columns, *self.job.value_names]:
-                raise ValueError("it has other columns")
+                raise ValueError("unexpected columns")
             values = {name: frame[name].to_numpy(np.float64) for name in self.job.value_names}
             if not all(np.isfinite(numbers).all() for numbers in values.values()):
-                raise ValueError("it holds values that are no numbers")
+                raise ValueError("values that are not finite")
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-            warnings.warn(f"{path} is damaged and is written again: {error!s:.200}", stacklevel=4)
+            warnings.warn(f"{path} is corrupted and is rewritten: {error!s:.200}", stacklevel=4)
             return None
         part = part_of(self.candidates, start, start + self.batch_size)
         positions, rows = self.job.wanted(start, part)
@@ -207,7 +207,7 @@ class Store:
         ):
             raise ValueError(f"{path} belongs to another screening: its candidates differ.")
         if not intact:
-            warnings.warn(f"{path} has no checksum and is written again.", stacklevel=4)
+            warnings.warn(f"{path} has no checksum and is rewritten.", stacklevel=4)
             return None
         return Batch(positions, rows, values)
 
@@ -217,10 +217,10 @@ def _checksum(content: bytes) -> str:
 
 
 def part_of(candidates: Any, start: int, stop: int) -> Any:
-    """Cut out candidates; of a space without working them out."""
+    """Return the candidates ``start`` to ``stop - 1``; those of a space are not generated yet."""
     stop = min(stop, len(candidates))
     if isinstance(candidates, (Candidates, CandidatesShard)):
         part = CandidatesShard(candidates, start, stop)
-        # A filtered space is long to write down; a batch of it is not.
+        # The mask of a filtered space is large, a batch of its candidates is not.
         return part.to_numpy() if part.space.is_filtered() else part
     return getattr(candidates, "iloc", candidates)[start:stop]

@@ -1,4 +1,4 @@
-"""Permutations of sites that leave a crystal as it is.
+"""Permutations of sites that map a crystal onto itself.
 
 A permutation lists, for each site, the site whose species moves there: ``(1, 0, 2)``
 exchanges the first two of three sites.
@@ -23,16 +23,20 @@ MAX_PERMUTATIONS = 24  # a prediction is the mean over all of them
 def permutation_group(
     n_sites: int, equivalent_sites: Any = None, permutations: Any = None
 ) -> Permutations:
-    """List the permutations of sites that leave a crystal as it is, identity first.
+    """List the permutations of sites that map a crystal onto itself, the identity first.
 
     Parameters
     ----------
     n_sites : int
     equivalent_sites : sequence of sequences of int, default=None
-        Sets of sites, within which all exchanges are allowed: ``[(0, 1)]``.
+        Sets of sites that can be permuted freely: ``[(0, 1)]``.
     permutations : sequence of sequences of int, default=None
-        The permutations themselves, for exchanges that go together; the identity may be
-        left out.
+        The permutations themselves, for sites that are exchanged only together with
+        others; the identity may be left out.
+
+    Returns
+    -------
+    tuple of tuples of int
 
     Raises
     ------
@@ -48,7 +52,10 @@ def permutation_group(
 
 
 def equivalent_sets(permutations: Permutations) -> tuple[tuple[int, ...], ...] | None:
-    """Return the sets of sites whose exchanges make up a group; None if some go together."""
+    """Return the sets of sites whose free exchange makes up the group, or None.
+
+    None means that some sites are exchanged only together with others.
+    """
     n_sites = len(permutations[0])
     orbits = {tuple(sorted({order[site] for order in permutations})) for site in range(n_sites)}
     if math.prod(math.factorial(len(orbit)) for orbit in orbits) != len(permutations):
@@ -57,30 +64,30 @@ def equivalent_sets(permutations: Permutations) -> tuple[tuple[int, ...], ...] |
 
 
 def canonical_order(rows: NDArray[Any], permutations: Permutations) -> NDArray[Any]:
-    """Move what sits on the sites to the smallest of the allowed orders, row by row.
+    """Permute each row to the lexicographically smallest of its equivalent orders.
 
     Parameters
     ----------
     rows : ndarray of shape (n_samples, n_sites)
-        Numbers for what sits on each site.
+        A number for the species on each site.
     permutations : tuple of tuples of int
         A group.
 
     Returns
     -------
     ndarray of shape (n_samples, n_sites)
-        Equal rows for equal crystals. With equivalent sites alone these are sorted.
+        Equal rows for equal crystals. With sets of equivalent sites, each set is sorted.
     """
     smallest = rows.copy()
     sets = equivalent_sets(permutations)
-    if sets is not None:  # the same, faster
+    if sets is not None:  # sorting is faster and gives the same
         for sites in sets:
             smallest[:, sites] = np.sort(rows[:, sites], axis=1)
         return smallest
     row = np.arange(len(rows))
     for order in permutations:
         moved = rows[:, order]
-        # The first site at which two orders differ decides between them.
+        # Compare lexicographically: by the first site at which the two orders differ.
         site = (moved != smallest).argmax(axis=1)
         smaller = moved[row, site] < smallest[row, site]
         smallest[smaller] = moved[smaller]
@@ -91,7 +98,7 @@ def _site_sets(n_sites: int, equivalent_sites: Any) -> list[list[int]]:
     """Check sets of equivalent sites."""
     message = (
         f"equivalent_sites={shown(equivalent_sites)} must be sets of sites from 0 to "
-        f"{n_sites - 1}, each site in one set at most: [(0, 1)]."
+        f"{n_sites - 1}, each site in one set at most, such as [(0, 1)]."
     )
     try:
         sets = [list(sites) for sites in (() if equivalent_sites is None else equivalent_sites)]
@@ -105,7 +112,7 @@ def _site_sets(n_sites: int, equivalent_sites: Any) -> list[list[int]]:
 
 
 def _exchanges(n_sites: int, sets: list[list[int]]) -> Permutations:
-    """List all exchanges within sets of sites."""
+    """List all permutations within sets of sites."""
     sets = [sites for sites in sets if len(sites) > 1]
     if (
         sum(map(len, sets)) > MAX_PERMUTATIONS
@@ -128,8 +135,8 @@ def _exchanges(n_sites: int, sets: list[list[int]]) -> Permutations:
 def _checked_group(n_sites: int, permutations: Any) -> Permutations:
     """Check that permutations form a group, and put the identity first."""
     message = (
-        f"permutations={shown(permutations)} must be orders of the sites 0 to {n_sites - 1}: "
-        f"[{tuple(range(n_sites))[::-1]}]."
+        f"permutations={shown(permutations)} must be orders of the sites 0 to {n_sites - 1}, "
+        f"such as [{tuple(range(n_sites))[::-1]}]."
     )
     try:
         listed = [tuple(order) for order in itertools.islice(permutations, 10 * MAX_PERMUTATIONS)]
@@ -148,7 +155,7 @@ def _checked_group(n_sites: int, permutations: Any) -> Permutations:
         both = tuple(first[site] for site in second)
         if both not in group:
             raise ValueError(
-                f"permutations must form a group: {first} and then {second} make {both}, which is "
-                "not among them."
+                f"permutations must form a group: {first} composed with {second} is {both}, "
+                "which is not among them."
             )
     return tuple(group)

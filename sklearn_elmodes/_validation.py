@@ -1,4 +1,4 @@
-"""Checks of parameters, and values as messages show them."""
+"""Parameter checks, and values formatted for messages."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numpy as np
 
 
 def shown(value: Any) -> str:
-    """Return the ``repr`` of a value for a message, cut if it is long."""
+    """Return the ``repr`` of a value for a message, shortened to 80 characters."""
     try:
         text = repr(value)
-    except ValueError:  # an integer of thousands of digits
+    except ValueError:  # an integer of more digits than Python converts
         text = f"a {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:60]}…{text[-12:]}"
 
 
 def listed(names: Iterable[Any]) -> str:
-    """Join names as a sentence does."""
+    """Join names for a sentence: ``A, B and C``."""
     *others, last = map(str, names)
     return f"{', '.join(others)} and {last}" if others else last
 
 
 def strings(values: Iterable[Any]) -> list[str]:
-    """Return a list of values, which must all be strings."""
+    """Return values as a list; raise a ValueError if one is not a string."""
     values = list(values)
     if not all(isinstance(value, str) for value in values):
         raise ValueError(f"{shown(values)} must be strings")
@@ -32,14 +32,14 @@ def strings(values: Iterable[Any]) -> list[str]:
 
 
 def tuples(value: Any) -> Any:
-    """Turn the lists of JSON back into tuples."""
+    """Convert lists, as read from JSON, to tuples."""
     return tuple(map(tuples, value)) if isinstance(value, list) else value
 
 
 def own_parameters(kind: type, written: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the parameters of an estimator, which must be all that it has, and no other.
+    """Return stored parameters of an estimator; raise if any is missing or unknown.
 
-    A default in place of a missing one could change predictions.
+    A missing parameter is an error, since its default could change predictions.
     """
     differing = written.keys() ^ kind().get_params(deep=False).keys()
     if differing:
@@ -50,7 +50,7 @@ def own_parameters(kind: type, written: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def layer_widths(name: str, sizes: Any, *, allow_none: bool = False) -> tuple[int, ...]:
-    """Check and return the widths of layers, given under a parameter's name."""
+    """Return the widths of layers, or raise an error that names the parameter."""
     widths = list(sizes) if np.ndim(sizes) == 1 else []
     usable = all(isinstance(width, (int, np.integer)) and width >= 1 for width in widths)
     if not usable or (not widths and (np.size(sizes) or not allow_none)):

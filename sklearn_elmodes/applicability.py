@@ -1,4 +1,4 @@
-"""How far predictions can be trusted: distance to the training data, and stds that are too wide."""
+"""Reliability of predictions: largest useful std, and distance from the training data."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def widest_std(model: Any) -> float:
     Returns
     -------
     float
-        The standard deviation of the training targets, in their unit. Where the members of
-        an ensemble disagree by more, the mean of the training targets is the better guess.
+        Standard deviation of the training targets, in their unit. If the members of an
+        ensemble disagree by more, the mean of the training targets is a better prediction.
 
     Examples
     --------
@@ -38,28 +38,30 @@ def widest_std(model: Any) -> float:
 
 
 class TrainingDistance:
-    """Distance of rows from the nearest training row, in the space of the features.
+    """Distance of samples from the nearest training sample, in feature space.
+
+    A large distance means that the model extrapolates.
 
     Parameters
     ----------
     estimator : Pipeline
-        Fitted; it has a transformer and ends in a regressor or classifier.
+        Fitted pipeline of at least one transformer and a regressor or classifier.
     X_train : array-like of shape (n_train,) or (n_train, n_sites)
-        Rows on which it was trained.
+        Samples on which it was trained.
 
     Raises
     ------
     ValueError
-        If ``estimator`` is not a pipeline of at least two steps, or a training row
+        If ``estimator`` is not a pipeline of at least two steps, or a training sample
         cannot be read.
 
     Notes
     -----
-    The distance is Euclidean, between the features that enter the last step. Of a
-    pipeline with a prototype, it is the smallest one under all symmetries of the
-    structure. The elements of two formulas do not line up in
-    ``ElementalModeTransformer(pooling=None)``; there the standardised statistics of
-    the modes are compared.
+    The distance is Euclidean and has no unit; it compares the input of the last step of
+    the pipeline. With a prototype it is the smallest distance under all symmetries of
+    the structure. The features of ``ElementalModeTransformer(pooling=None)`` cannot be
+    compared between formulas, since they list different elements; the standardised
+    statistics of the modes are compared instead.
 
     Examples
     --------
@@ -75,7 +77,7 @@ class TrainingDistance:
         from sklearn.neighbors import NearestNeighbors
 
         if not hasattr(estimator, "steps") or len(estimator.steps) < 2:
-            raise ValueError("Distances from the training rows need a pipeline with a transformer.")
+            raise ValueError("Distances from the training data need a pipeline with a transformer.")
         first, between = estimator[0], estimator[1:-1]
         comparable = getattr(first, "_comparable", lambda: first)()
         try:
@@ -102,7 +104,7 @@ class TrainingDistance:
         self._nearest = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(features)
 
     def of(self, X: Any) -> NDArray[np.float64]:
-        """Return the distance of each row from the nearest training row.
+        """Return the distance of each sample from the nearest training sample.
 
         Parameters
         ----------
@@ -111,5 +113,10 @@ class TrainingDistance:
         Returns
         -------
         ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        RowError
+            If a row of X cannot be read.
         """
         return np.asarray(self._nearest.kneighbors(self._transform(X))[0][:, 0])

@@ -1,4 +1,4 @@
-"""Auto-encoder that compresses element properties into elemental modes."""
+"""Auto-encoder from element properties to elemental modes."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ Layers = list[tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
 class ElementAutoencoder(TransformerMixin, BaseEstimator):
-    """Compress rows of element properties into a few modes, and back.
+    """Auto-encoder that compresses element properties into a few modes.
 
-    A symmetric network with a narrow middle learns to reproduce its own input.
-    The values in the middle are the *elemental modes* of Herr et al. [1]_.
-    After training they are turned to their principal axes: uncorrelated, of mean
-    zero over the training rows, ordered by variance, each with the sign that
-    makes its strongest covariance with a property positive. Their variances are
-    kept, as in a principal component analysis: this served best where elements were
-    held out from a network on the modes.
+    An encoder and a mirrored decoder with a narrow layer between them are trained to
+    reproduce the input. The activations of the narrow layer are the *elemental modes*
+    of Herr et al. [1]_. After training they are rotated to their principal axes: they
+    are uncorrelated, have mean zero over the training rows and are ordered by variance;
+    the sign of each mode makes its strongest covariance with a property positive. As in
+    a principal component analysis they are not scaled to equal variance, which gave
+    networks on the modes the lowest errors for held-out elements.
 
-    NaN marks an unknown property. It is left out of the loss, and the encoder
-    is told which values it lacks, so that elements with gaps get modes too and
-    ``inverse_transform`` fills the gaps.
+    NaN marks an unknown property. Unknown values are left out of the loss, and the
+    encoder also receives a mask of them. Elements with unknown properties therefore
+    have modes too, and ``inverse_transform`` imputes the unknown values.
 
     Parameters
     ----------
@@ -49,14 +49,14 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
     activation : {"tanh", "relu"}, default="tanh"
         Non-linearity of the hidden layers.
     alpha : float, default=1e-4
-        Strength of the L2 penalty on the weights. It keeps the modes smooth: more
-        of it makes better features and worse reconstructions.
+        Strength of the L2 penalty on the weights. A larger value gives smoother modes,
+        which are better features, and a worse reconstruction.
     learning_rate_init : float, default=0.003
-        Largest step size of Adam; it follows a half cosine down to zero.
+        Initial learning rate of Adam; it is annealed to zero along a half cosine.
     max_iter : int, default=300
-        Number of passes over the data, each one step.
+        Number of epochs. Each is one step on all rows.
     random_state : int, RandomState instance or None, default=None
-        Seed of the initial weights.
+        Controls the initial weights.
     verbose : int, default=0
         Show a progress bar if positive.
 
@@ -65,19 +65,19 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
     n_features_in_ : int
         Number of properties.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the properties, if X had any.
+        Names of the properties, if X has column names.
     loss_curve_ : list of float
-        Mean squared error over the known, standardised properties.
+        Mean squared error of the known, standardised properties in each epoch.
     n_iter_ : int
-        Number of steps taken.
+        Number of epochs.
     mean_, scale_ : ndarray of shape (`n_features_in_`,)
-        Centre and standard deviation of each property.
+        Mean and standard deviation of the known values of each property.
     encoder_, decoder_ : list of (weights, bias)
         The layers, weights of shape (n_in, n_out).
 
     See Also
     --------
-    ElementalModeTransformer : Turns formulas into features with these modes.
+    ElementalModeTransformer : Transforms formulas into features with these modes.
 
     References
     ----------
@@ -130,7 +130,7 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> ElementAutoencoder:
-        """Learn modes from a table of properties.
+        """Train the auto-encoder on a table of properties.
 
         Parameters
         ----------
@@ -146,8 +146,8 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a row or a column of X has no known value at all, or is too large
-            to scale.
+            If a row or a column of X is all NaN, a column is too large to scale, or
+            training diverges.
         """
         X = self._validate(X, reset=True)
         known = ~np.isnan(X)
@@ -171,7 +171,7 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
         widths = [inputs.shape[1], *hidden, int(self.n_components)]
         random_state = check_random_state(self.random_state)
         encoder = _initial_layers(widths, random_state)
-        encoder[0][0][X.shape[1] :] = 0.0  # gaps start without an influence
+        encoder[0][0][X.shape[1] :] = 0.0  # at first the mask has no effect
         decoder = _initial_layers([*widths[:0:-1], X.shape[1]], random_state)
         encoder, decoder, self.loss_curve_ = self._train(
             encoder, decoder, inputs, standardised, known
@@ -187,7 +187,7 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_elements, n_properties)
-            NaN where a property is unknown.
+            Properties; NaN where unknown.
 
         Returns
         -------
@@ -199,7 +199,7 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
         )
 
     def inverse_transform(self, X: Any) -> NDArray[np.float64]:
-        """Return the properties that modes stand for.
+        """Decode modes into properties.
 
         Parameters
         ----------
@@ -226,7 +226,7 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Checked against the columns seen in ``fit``, and not used.
+            Checked against the columns seen in ``fit``, otherwise ignored.
 
         Returns
         -------
@@ -244,7 +244,7 @@ class ElementAutoencoder(TransformerMixin, BaseEstimator):
         return X
 
     def _encoder_inputs(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Standardise X, fill its gaps with zero and append where they were."""
+        """Standardise X, fill unknown values with zero and append their mask."""
         gaps = np.isnan(X)
         standardised = np.where(gaps, 0.0, (X - self.mean_) / self.scale_)
         return np.hstack([standardised, gaps])
@@ -305,7 +305,7 @@ def _mode_names(n_components: int) -> list[str]:
 
 
 def _initial_layers(widths: list[int], random_state: np.random.RandomState) -> Layers:
-    """Draw Glorot-uniform weights, as scikit-learn's networks do."""
+    """Draw Glorot-uniform weights, as in scikit-learn's ``MLPRegressor``."""
     return [
         (random_state.uniform(-1, 1, (n_in, n_out)) * np.sqrt(6 / (n_in + n_out)), np.zeros(n_out))
         for n_in, n_out in itertools.pairwise(widths)
@@ -326,7 +326,7 @@ def _canonical(
     code: NDArray[np.float64],
     properties: NDArray[np.float64],
 ) -> tuple[Layers, Layers]:
-    """Fold the rotation of the code to canonical modes into the layers around it."""
+    """Fold the rotation of the code to its principal axes into the adjacent layers."""
     mean = code.mean(axis=0)
     centred = code - mean
     _, _, axes = np.linalg.svd(centred, full_matrices=len(code) < code.shape[1])

@@ -1,4 +1,4 @@
-"""Spaces of candidates: counted, sliced and cut into shards, never held as a list."""
+"""Lazy sequences of candidates, which can be counted, sliced and split into shards."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from sklearn_elmodes.formulas import parse_formulas
 
 Constraint = Callable[[Any], Any]
 
-_BLOCK = 2**16  # candidates that are looked at together
-_MAX_SIZE = 2**62  # positions stay within 64 bits
-_MAX_FILTERED = 2**36  # one bit for each candidate before the filters: 8 GiB
+_BLOCK = 2**16  # candidates processed together
+_MAX_SIZE = 2**62  # positions are 64-bit integers
+_MAX_FILTERED = 2**36  # filtering needs one bit per candidate: 8 GiB
 _SYMBOLS = np.array(["", *SYMBOLS])
 
 
 class _Sized(ABC):
-    """What a space and its shards have in common."""
+    """Base of spaces and their shards."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -54,34 +54,45 @@ class _Sized(ABC):
         return np.asarray(self[:])
 
     def shard(self, number: int, n_shards: int) -> CandidatesShard:
-        """Return one of ``n_shards`` parts of nearly equal size, counted from 0.
+        """Return one of ``n_shards`` parts of nearly equal size.
+
+        Parameters
+        ----------
+        number : int
+            Number of the part, from 0.
+        n_shards : int
+            Number of parts.
+
+        Returns
+        -------
+        CandidatesShard
 
         Raises
         ------
         ValueError
-            If there is no such part.
+            If ``number`` is negative or not less than ``n_shards``.
         """
         if not 0 <= number < n_shards:
-            raise ValueError(f"There is no shard {number} of {n_shards}: they count from 0.")
+            raise ValueError(
+                f"There is no shard {number} of {n_shards}: shards are numbered from 0."
+            )
         return CandidatesShard(
             self, number * len(self) // n_shards, (number + 1) * len(self) // n_shards
         )
 
 
 class Candidates(_Sized):
-    """A space of candidates that behaves like a sequence, and is none.
+    """Lazy sequence of candidates; base of the spaces below.
 
-    ``len(space)`` counts, ``space[i]`` is one candidate, ``space[start:stop]``
-    an array of them in the form that :class:`~sklearn_elmodes.ElementalModeTransformer` takes,
-    and ``space.shard(i, n)`` the i-th of n parts. Candidates are worked out from
-    their position when they are asked for.
+    ``len(space)`` is the number of candidates, ``space[i]`` one candidate,
+    ``space[start:stop]`` an array of candidates as
+    :class:`~sklearn_elmodes.ElementalModeTransformer` takes them, and
+    ``space.shard(i, n)`` the i-th of n parts. Candidates are generated from their
+    position on access.
 
-    Of crystals that equivalent sites make the same there is one, and constraints see
-    it in that order of the sites only, in general the lighter element first.
-
-    Filters (constraints, oxidation states, exclusions) are applied to the whole
-    space on first use, and cost one bit of memory for each candidate before
-    them.
+    Filters (constraints, oxidation states, exclusions) are applied to the whole space
+    on first use, including ``len``. They need one bit of memory per candidate before
+    filtering.
     """
 
     elements: tuple[str, ...]
@@ -91,10 +102,10 @@ class Candidates(_Sized):
 
     @abstractmethod
     def _read(self, ranks: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return atomic numbers and amounts of unfiltered candidates.
+        """Return atomic numbers and amounts of candidates, by position before filtering.
 
         Both have a column for each site or element; a candidate of fewer
-        elements is filled up with zeros.
+        elements is padded with zeros.
         """
 
     @abstractmethod
@@ -103,16 +114,16 @@ class Candidates(_Sized):
 
     @abstractmethod
     def _frame(self, numbers: NDArray[np.intp], amounts: NDArray[np.intp]) -> Any:
-        """Return candidates as constraints see them."""
+        """Return candidates in the form that constraints take."""
 
     def is_filtered(self) -> bool:
-        """Tell whether candidates are chosen from more than there are."""
+        """Return whether the space may have fewer candidates than before filtering."""
         return bool(self._constraints) or self._states is not None
 
     def _keeps(
         self, ranks: NDArray[np.int64], numbers: NDArray[np.intp], amounts: NDArray[np.intp]
     ) -> NDArray[np.bool_]:
-        """Tell which unfiltered candidates pass the filters."""
+        """Mark the candidates that pass the filters."""
         kept = np.ones(len(ranks), dtype=bool)
         if self._states is not None:
             kept[:] = charge_balanced(numbers, amounts, self._states)
@@ -131,10 +142,10 @@ class Candidates(_Sized):
 
     @cached_property
     def _kept(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Bits of the candidates that pass, and how many do before each block."""
+        """Bits that mark the candidates that pass, and how many pass before each block."""
         if self._size > _MAX_FILTERED:
             raise ValueError(
-                f"The space has {self._size:.3g} candidates before its filters; at most "
+                f"The space has {self._size:.3g} candidates before filtering; at most "
                 f"{_MAX_FILTERED:.3g} can be filtered. Choose fewer elements or sites."
             )
         bits = np.zeros(-(-self._size // 8), dtype=np.uint8)
@@ -147,7 +158,7 @@ class Candidates(_Sized):
         return bits, np.cumsum(counts)
 
     def _rank(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Find where candidates stand before the filters."""
+        """Convert positions after filtering to positions before filtering."""
         if not self.is_filtered():
             return positions
         bits, before = self._kept
@@ -169,7 +180,7 @@ class Candidates(_Sized):
         elif isinstance(key, Integral):
             positions = np.array([range(len(self))[int(key)]])
         else:
-            raise TypeError(f"Candidates are chosen by an integer or a slice, not {shown(key)}.")
+            raise TypeError(f"Candidates are indexed by an integer or a slice, not {shown(key)}.")
         rows = self._write(*self._read(self._rank(positions)))
         if isinstance(key, slice):
             return rows
@@ -177,10 +188,10 @@ class Candidates(_Sized):
 
 
 class CandidatesShard(_Sized):
-    """The candidates of a space from ``start`` up to ``stop``, used like the space itself."""
+    """The candidates ``start`` to ``stop - 1`` of a space; a sequence like the space."""
 
     def __init__(self, part_of: _Sized, start: int, stop: int) -> None:
-        # A part of a part is one of the whole, too.
+        # A part of a part is stored as a part of the whole space.
         offset: int = part_of.start if isinstance(part_of, CandidatesShard) else 0
         self.space: Any = part_of.space if isinstance(part_of, CandidatesShard) else part_of
         self.start: int = offset + start
@@ -198,19 +209,19 @@ class CandidatesShard(_Sized):
 
 
 class SiteCandidates(Candidates):
-    """All ways to put elements on the sites of a structure.
+    """All assignments of different elements to the sites of a structure.
 
-    :meth:`~sklearn_elmodes.Prototype.candidates` makes these.
+    Created by :meth:`~sklearn_elmodes.Prototype.candidates`.
 
     Parameters
     ----------
     sites : sequence of str
     multiplicities : sequence of int
     permutations : tuple of tuples of int
-        Orders of the sites that leave the crystal as it is, the identity first. Crystals
-        that these make the same are counted once.
+        Orders of the sites that map a crystal onto itself, the identity first. Crystals
+        that are related by them are counted once.
     elements : iterable of str, or mapping of str to iterable of str
-        For all sites, or for each.
+        Symbols to choose from, for all sites or for each site.
     exclude : ndarray of shape (n_excluded, n_sites) or None
         Atomic numbers of crystals to leave out.
     oxidation_states, constraints
@@ -235,7 +246,8 @@ class SiteCandidates(Candidates):
         if isinstance(elements, Mapping):
             if set(elements) != set(sites):
                 raise ValueError(
-                    f"elements has the sites {shown(list(elements))}; it needs {', '.join(sites)}."
+                    f"elements must have one key per site, {', '.join(sites)}; got "
+                    f"{shown(list(elements))}."
                 )
             self._choices = [
                 _some_elements(elements[site], f"elements for the site {site}") for site in sites
@@ -245,9 +257,9 @@ class SiteCandidates(Candidates):
         self.elements = tuple(
             SYMBOLS[z - 1] for z in np.unique(np.concatenate(self._choices)).tolist()
         )
-        # With the same elements on all sites, and sites that are exchanged freely, every
-        # candidate is reached by counting; otherwise those that repeat an element or another
-        # candidate are filtered out.
+        # With the same elements on all sites and freely exchanged sites every candidate is
+        # decoded from its position. Otherwise all assignments are enumerated, and those that
+        # repeat an element or are equivalent to another are filtered out.
         self._counted = sets is not None and all(
             np.array_equal(choice, self._choices[0]) for choice in self._choices
         )
@@ -267,7 +279,7 @@ class SiteCandidates(Candidates):
         self._constraints = _as_constraints(constraints)
 
     def is_filtered(self) -> bool:
-        """Tell whether candidates are chosen from more than there are."""
+        """Return whether the space may have fewer candidates than before filtering."""
         return super().is_filtered() or not self._counted or self._excluded is not None
 
     def _read(self, ranks: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -281,7 +293,7 @@ class SiteCandidates(Candidates):
         used = np.empty((len(ranks), 0), dtype=np.intp)
         for block, digit in zip(self._blocks, places, strict=True):
             chosen = combinations(digit, len(block), len(self._choices[0]))
-            for taken in used.T:  # in increasing order, so that each is skipped once
+            for taken in used.T:  # ascending, so that each is skipped once
                 chosen += chosen >= taken[:, None]
             numbers[:, block] = self._choices[0][chosen]
             used = np.sort(np.hstack([used, chosen]), axis=1)
@@ -294,7 +306,7 @@ class SiteCandidates(Candidates):
         if not self._counted:
             for first, second in itertools.combinations(range(len(self.sites)), 2):
                 kept &= numbers[:, first] != numbers[:, second]
-            # Of crystals that are the same, the first one in the space is kept.
+            # Of equivalent assignments keep the first in the space.
             for order in self._permutations[1:]:
                 moved = numbers[:, order]
                 site = (moved != numbers).argmax(axis=1)
@@ -310,7 +322,7 @@ class SiteCandidates(Candidates):
         return kept
 
     def _keys(self, numbers: NDArray[np.intp]) -> NDArray[np.bytes_]:
-        """Return one string of bytes for each crystal, the same for the same crystal."""
+        """Return one byte string per crystal; those of equivalent crystals are equal."""
         numbers = canonical_order(numbers, self._permutations)
         return numbers.astype(np.uint8).view(f"S{len(self.sites)}")[:, 0]
 
@@ -324,36 +336,38 @@ class SiteCandidates(Candidates):
 
 
 class FormulaCandidates(Candidates):
-    """All formulas of some elements with amounts in a range.
+    """All formulas of given elements and amounts.
 
-    Each composition occurs once, in its smallest formula: ``NaCl``, and not
-    ``Na2Cl2``. Elements are written in order of electronegativity.
+    Each composition occurs once, as its smallest formula: ``NaCl``, not
+    ``Na2Cl2``. Elements are written in order of Pauling electronegativity.
 
     Parameters
     ----------
     elements : iterable of str
         Symbols to choose from.
     n_elements : int or sequence of int, default=None
-        How many elements a formula has; None means 2 and 3, as far as there are as
-        many.
+        Allowed numbers of elements in a formula. None means 2 and 3, or fewer if
+        ``elements`` has fewer.
     amounts : sequence of int, default=range(1, 7)
-        What the amount of an element may be.
+        Allowed amounts of an element, from 1 to 999.
     max_atoms : int, default=None
-        Largest number of atoms in a formula unit; None for any.
+        Largest number of atoms in a formula; None means no limit.
     oxidation_states : "common" or mapping of str to sequence of numbers, default=None
-        Keep the formulas whose charges can add up to zero, with one oxidation
-        state for each element: the common ones, as pymatgen lists them, or your
-        own by symbol. An element without any is never balanced.
+        Keep the formulas that are charge-neutral for some choice of one oxidation
+        state per element: of the common oxidation states in pymatgen, or of those
+        given by symbol. Formulas of an element without oxidation states are dropped.
     exclude : sequence of formulas, default=None
-        Compositions to leave out, such as those that are known.
+        Compositions to leave out, for example known ones. Those outside the space
+        are ignored.
     constraints : callable or sequence of callables, default=()
-        Each gets a DataFrame with a column of amounts for every element and
-        returns one bool for each row, True for what is kept.
+        Each is called with a DataFrame of amounts, one column per element, and returns
+        one bool per row, True to keep the formula.
 
     Raises
     ------
     ValueError
-        If an element is unknown, or a parameter out of range.
+        If an element is unknown, a parameter is out of range, or a formula in ``exclude``
+        cannot be read.
 
     See Also
     --------
@@ -395,9 +409,11 @@ class FormulaCandidates(Candidates):
             raise ValueError(f"max_atoms={shown(max_atoms)} must be a positive integer or None.")
         if len(allowed) ** max(counts) > 10**7:
             raise ValueError(
-                f"{len(allowed)} amounts for each of {max(counts)} elements are too many to list."
+                f"{len(allowed)} amounts for each of {max(counts)} elements give more than 10**7 "
+                "combinations; choose fewer."
             )
-        # For each number of elements, the rows of amounts, and what they count for.
+        # Rows of amounts by number of elements. The rank of a formula is the start of its number
+        # of elements, plus (combination of elements) * (number of rows) + row.
         self._amounts = {count: ratios(allowed, count, max_atoms) for count in counts}
         sizes = [math.comb(len(numbers), n) * len(rows) for n, rows in self._amounts.items()]
         self._size = _checked_size(sum(sizes))
@@ -407,7 +423,7 @@ class FormulaCandidates(Candidates):
         self._constraints = _as_constraints(constraints)
 
     def _ranks_of(self, formulas: Any) -> NDArray[np.int64]:
-        """Find compositions in the space; those outside it are passed over."""
+        """Return the positions of compositions before filtering; skip those outside the space."""
         places = {z: place for place, z in enumerate(self._choices.tolist())}
         known = {
             count: {tuple(row): number for number, row in enumerate(lowest_terms(rows).tolist())}
@@ -428,7 +444,7 @@ class FormulaCandidates(Candidates):
         return np.unique(np.array(ranks, dtype=np.int64))
 
     def is_filtered(self) -> bool:
-        """Tell whether candidates are chosen from more than there are."""
+        """Return whether the space may have fewer candidates than before filtering."""
         return super().is_filtered() or self._excluded is not None
 
     def _read(self, ranks: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -469,9 +485,9 @@ class FormulaCandidates(Candidates):
 
 
 def _read_elements(elements: Any, name: str = "elements") -> NDArray[np.intp]:
-    """Read a list of elements under a parameter's name, in order of atomic number."""
+    """Return atomic numbers in ascending order, or raise an error that names the parameter."""
     if isinstance(elements, str) or not isinstance(elements, Iterable):
-        raise ValueError(f"{name} must be a list of symbols, got {shown(elements)}: ['Li', 'Na'].")
+        raise ValueError(f"{name} must be a list of symbols such as ['Li'], got {shown(elements)}.")
     try:
         numbers = [atomic_number(element) for element in elements]
     except ValueError as error:
@@ -487,7 +503,7 @@ def _some_elements(elements: Any, name: str = "elements") -> NDArray[np.intp]:
 
 
 def _integers(name: str, values: Any, lowest: int, highest: int) -> list[int]:
-    """Read one integer or several, in increasing order."""
+    """Return one or several integers in ascending order."""
     listed = [values] if isinstance(values, Integral) else values
     listed = list(listed) if isinstance(listed, Iterable) else []
     usable = all(isinstance(v, Integral) and lowest <= int(v) <= highest for v in listed)

@@ -1,4 +1,4 @@
-"""Amounts of the elements: fractions, and reduced formula units."""
+"""Amounts of the elements, atomic fractions and reduced formula units."""
 
 from __future__ import annotations
 
@@ -10,26 +10,24 @@ from numpy.typing import NDArray
 
 from sklearn_elmodes.elements import SYMBOLS
 
-# Atoms in a formula unit of whole amounts at most, and in one of amounts that are not whole;
-# how close these come to whole numbers, the best limit last; rows treated together.
-_MAX_UNIT_ATOMS = 150
-_UNIT_ATOMS = np.arange(1, 25)
-_CLOSE_TO_WHOLE = (0.2, 0.1, 0.05, 0.02)
-_UNIT_ROWS = 4096
+_MAX_UNIT_ATOMS = 150  # integer amounts of up to this many atoms are exact
+_UNIT_ATOMS = np.arange(1, 25)  # sizes of the formula unit to try for other amounts
+_CLOSE_TO_WHOLE = (0.2, 0.1, 0.05, 0.02)  # distances from an integer; the last that fits counts
+_UNIT_ROWS = 4096  # rows per block
 
 
 @dataclass(frozen=True, eq=False)
 class Compositions:
-    """Amounts of the elements in many formulas, one run of entries per formula.
+    """Amounts of the elements in many formulas, stored as compressed sparse rows.
 
     Attributes
     ----------
     starts : ndarray of shape (n_samples + 1,)
-        Formula ``i`` owns the entries ``starts[i]`` to ``starts[i + 1]``.
+        Formula ``i`` has the entries ``starts[i]`` to ``starts[i + 1] - 1``.
     atomic_numbers : ndarray of shape (n_entries,)
-        One entry per element of a formula, in the order in which it is written.
+        One entry per element of a formula, in the order of the formula.
     amounts : ndarray of shape (n_entries,)
-        Atoms of that element per formula unit, finite and positive.
+        Atoms of the element per formula unit, finite and positive.
     """
 
     starts: NDArray[np.intp]
@@ -51,7 +49,7 @@ class Compositions:
         return self.amounts / np.repeat(totals, np.diff(self.starts))
 
     def part(self, start: int, stop: int) -> Compositions:
-        """Return the formulas from ``start`` up to ``stop``."""
+        """Return the formulas ``start`` to ``stop - 1``."""
         starts = self.starts[start : stop + 1]
         entries = slice(starts[0], starts[-1])
         return Compositions(starts - starts[0], self.atomic_numbers[entries], self.amounts[entries])
@@ -70,7 +68,7 @@ class Compositions:
         return contains
 
     def describe(self, row: int) -> str:
-        """Write a formula for a message: ``Na1 Cl1``."""
+        """Format a formula for a message: ``Na1 Cl1``."""
         return format_composition(self[row])
 
     def __getitem__(self, row: int) -> dict[str, float]:
@@ -81,29 +79,31 @@ class Compositions:
 
 
 def format_composition(composition: Mapping[str, float]) -> str:
-    """Write amounts for a message: ``Na1 Cl1``."""
+    """Format amounts for a message: ``Na1 Cl1``."""
     return " ".join(f"{symbol}{amount:g}" for symbol, amount in composition.items())
 
 
 def reduce_amounts(amounts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scale amounts to a reduced formula unit, whatever multiple of it is written.
+    """Scale amounts to a reduced formula unit.
 
-    Whole amounts of up to 150 atoms are taken at their word: Fe19O20 is no rounded
-    FeO, as Fe0.95O may be.
+    Multiples of a formula with integer amounts have the same reduced unit, and so have
+    multiples with decimal amounts. The two may differ, because integer amounts of up to 150
+    atoms are taken as exact and decimal amounts as rounded: Fe19O20 is kept, and Fe0.95O,
+    the same composition, is scaled to two atoms.
 
     Parameters
     ----------
     amounts : ndarray of shape (n_samples, n_elements)
-        Finite and not negative, with at least one positive amount in each row.
+        Finite and non-negative, with at least one positive amount per row.
 
     Returns
     -------
     ndarray of shape (n_samples, n_elements)
-        Whole amounts divided by their greatest common divisor. Rows that are not whole,
-        or still have more than 150 atoms, are scaled to the smallest whole number of
-        atoms, from the number of elements up to 24, for which each amount lies within
-        0.02 of a whole number; if there is none, within 0.05, 0.1 or 0.2; if there is
-        none, to that for which they lie closest.
+        Integer amounts divided by their greatest common divisor. Rows with other amounts,
+        or with more than 150 atoms after the division, are scaled to the smallest number of
+        atoms, between the number of elements and 24, for which each amount is within 0.02
+        of an integer; failing that, within 0.05, 0.1 or 0.2; failing that, to the number of
+        atoms for which the amounts are closest to integers.
 
     Examples
     --------
@@ -114,7 +114,7 @@ def reduce_amounts(amounts: NDArray[np.float64]) -> NDArray[np.float64]:
            [0.974, 0.   , 1.026],
            [0.999, 0.   , 2.001]])
     """
-    # Beyond 2**53 neighbouring numbers are further apart than 1.
+    # Every float from 2**53 on is an integer, whatever was written.
     whole = ((amounts == np.rint(amounts)) & (amounts < 2**53)).all(axis=1)
     reduced = np.empty_like(amounts)
     reduced[whole] = lowest_terms(amounts[whole].astype(np.int64))
@@ -127,17 +127,17 @@ def reduce_amounts(amounts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def lowest_terms(amounts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Divide rows of whole amounts by their greatest common divisors."""
+    """Divide each row of integer amounts by its greatest common divisor."""
     return amounts // np.gcd.reduce(amounts, axis=1, keepdims=True)
 
 
 def _nearly_whole(amounts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scale rows to a small number of atoms for which their amounts are nearly whole."""
+    """Scale rows to a small number of atoms for which their amounts are nearly integers."""
     fractions = amounts / amounts.max(axis=1, keepdims=True)
     fractions /= fractions.sum(axis=1, keepdims=True)
     scaled = fractions[:, None] * _UNIT_ATOMS[:, None]  # (n_rows, n_units, n_elements)
     distance = np.abs(scaled - np.rint(scaled)).max(axis=2).round(9)
-    # One atom of Gd0.17Ni0.83 is no formula unit, however near to one atom of nickel.
+    # A unit has at least one atom per element: Gd0.17Ni0.83 is not a unit of one atom.
     n_elements = np.minimum(np.count_nonzero(fractions, axis=1), len(_UNIT_ATOMS))
     distance[n_elements[:, None] > _UNIT_ATOMS] = np.inf
     unit = distance.argmin(axis=1)
@@ -145,5 +145,5 @@ def _nearly_whole(amounts: NDArray[np.float64]) -> NDArray[np.float64]:
         close = distance <= limit
         unit = np.where(close.any(axis=1), close.argmax(axis=1), unit)
     best = scaled[np.arange(len(unit)), unit]
-    # What is whole but for rounding is whole.
+    # Remove rounding errors from integers.
     return np.where(np.abs(best - np.rint(best)) < 1e-6, np.rint(best), best)

@@ -1,4 +1,4 @@
-"""The periodic table as data: symbols, atomic numbers and property tables."""
+"""Symbols, atomic numbers and property tables of the elements."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SYMBOLS: tuple[str, ...] = tuple(
     Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og
     """.split()
 )
-"""Symbols of the 118 elements; ``SYMBOLS[Z - 1]`` has atomic number Z."""
+"""Symbols of the 118 elements in order of atomic number: ``SYMBOLS[Z - 1]``."""
 
 ATOMIC_NUMBERS: dict[str, int] = {symbol: z for z, symbol in enumerate(SYMBOLS, start=1)}
-"""Atomic number of each symbol."""
+"""Atomic numbers by symbol."""
 
 HERR2019_COLUMNS = (
     "atomic_number",
@@ -49,7 +49,7 @@ def _all_properties() -> pd.DataFrame:
     import pandas as pd
 
     with files("sklearn_elmodes.tables").joinpath("elements.csv").open(encoding="utf-8") as file:
-        # "NaN" is no missing value here, and "Na" must stay sodium.
+        # Only an empty field is a missing value.
         table = pd.read_csv(file, index_col="symbol", keep_default_na=False, na_values=[""])
     return table.astype(float)
 
@@ -57,15 +57,15 @@ def _all_properties() -> pd.DataFrame:
 def property_table(name: str) -> pd.DataFrame:
     """Return a named table of element properties.
 
-    Units stand at the end of the column names; sources are listed in
-    ``sklearn_elmodes/tables/README.md``.
+    Column names end in the unit, such as ``electron_affinity_ev``. The source of each
+    column is listed in ``sklearn_elmodes/tables/README.md``.
 
     Parameters
     ----------
     name : {"herr2019", "extended"}
-        "herr2019" holds the ten properties of Herr et al. (2019) for the 69
-        elements with Z = 1-56 and 71-83, without gaps. "extended" adds 15
-        columns and covers Z = 1-103; unknown values are NaN.
+        "herr2019" contains the ten properties of Herr et al. (2019) for the 69
+        elements with Z = 1-56 and 71-83, without missing values. "extended" adds 15
+        columns and covers Z = 1-103; missing values are NaN.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def property_table(name: str) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If there is no table of that name.
+        If ``name`` is not the name of a table.
 
     Examples
     --------
@@ -91,7 +91,21 @@ def property_table(name: str) -> pd.DataFrame:
 
 
 def atomic_number(species: Any) -> int:
-    """Return the atomic number of a symbol or of an integer from 1 to 118.
+    """Return the atomic number of an element.
+
+    Parameters
+    ----------
+    species : str or int
+        Symbol, or atomic number from 1 to 118.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If ``species`` is neither.
 
     Examples
     --------
@@ -115,9 +129,18 @@ def atomic_number(species: Any) -> int:
 
 
 def table_position(symbol: str) -> tuple[int, int]:
-    """Return row and column of an element in the usual layout of 18 columns.
+    """Return the row and column of an element in the 18-column periodic table.
 
-    The lanthanides and actinides stand in rows 9 and 10.
+    The lanthanides and actinides are in rows 9 and 10.
+
+    Parameters
+    ----------
+    symbol : str
+
+    Returns
+    -------
+    row, column : int
+        Counted from 1.
 
     Examples
     --------
@@ -127,7 +150,7 @@ def table_position(symbol: str) -> tuple[int, int]:
     """
     z = ATOMIC_NUMBERS[symbol]
     period = next(p for p in range(1, 8) if z <= _NOBLE_GASES[p])
-    place = z - _NOBLE_GASES[period - 1]  # 1 for the alkali metal
+    place = z - _NOBLE_GASES[period - 1]  # position in the period, 1 for the alkali metal
     length = _NOBLE_GASES[period] - _NOBLE_GASES[period - 1]
     if place <= 2 and period > 1:
         return period, place
@@ -137,7 +160,17 @@ def table_position(symbol: str) -> tuple[int, int]:
 
 
 def block_of(symbol: str) -> str:
-    """Return the block of an element: s, p, d or f.
+    """Return the block of an element in the periodic table.
+
+    Helium belongs to the s block, lutetium and lawrencium to the d block.
+
+    Parameters
+    ----------
+    symbol : str
+
+    Returns
+    -------
+    {"s", "p", "d", "f"}
 
     Examples
     --------

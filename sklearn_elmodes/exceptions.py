@@ -1,10 +1,10 @@
-"""Errors of their own kind."""
+"""Exceptions of the package."""
 
 from __future__ import annotations
 
 
 class RowError(ValueError):
-    """A row of X cannot be used.
+    """Raised if a row of X cannot be read or used.
 
     Attributes
     ----------

@@ -1,6 +1,6 @@
-"""Elemental modes as a matminer featurizer, beside Magpie and all others.
+"""Elemental modes as a matminer featurizer.
 
-The only module that imports matminer's featurizers, which takes seconds.
+No other module imports matminer's featurizers, which takes seconds.
 """
 
 from __future__ import annotations
@@ -24,34 +24,35 @@ __all__ = ["ElementalModes"]
 
 
 class ElementalModes(BaseFeaturizer):
-    """Statistics of the elemental modes over a composition, for matminer.
+    """Matminer featurizer for statistics of the elemental modes over a composition.
 
-    The features of :class:`~sklearn_elmodes.ElementalModeTransformer` without a
-    prototype, in double precision, with matminer's ``featurize_dataframe``,
-    ``MultipleFeaturizer`` and ``ignore_errors``. In a scikit-learn pipeline the
-    transformer itself serves better.
+    The features are those of :class:`~sklearn_elmodes.ElementalModeTransformer` without
+    a prototype, in double precision. Use this class with matminer's
+    ``featurize_dataframe``, ``MultipleFeaturizer`` and ``ignore_errors``; in a
+    scikit-learn pipeline use the transformer.
 
-    ``featurize_many`` and ``featurize_dataframe`` compute all rows at once, in
-    this process and without a progress bar: processes and ``set_n_jobs`` would
-    only slow them down. A ``MultipleFeaturizer`` does so only with
-    ``iterate_over_entries=False``; else it goes row by row.
+    ``featurize_many`` and ``featurize_dataframe`` compute all rows at once in the current
+    process, without a progress bar; ``set_n_jobs`` has no effect on them, because more
+    processes would be slower. A ``MultipleFeaturizer`` computes all rows at once only with
+    ``iterate_over_entries=False``, otherwise row by row.
 
     Parameters
     ----------
     n_components : int, default=12
-        Number of modes of an element.
+        Number of modes per element.
     properties : {"extended", "herr2019"} or DataFrame, default="extended"
-        What is known of the elements: a named table, see
-        :func:`~sklearn_elmodes.elements.property_table`, or a frame of your own
-        indexed by element symbol, with NaN where a value is unknown.
+        Properties of the elements: the name of a table, see
+        :func:`~sklearn_elmodes.elements.property_table`, or a DataFrame indexed by
+        element symbol, with NaN where a value is unknown.
     autoencoder : ElementAutoencoder, default=None
-        Settings for the auto-encoder, apart from its ``n_components``.
+        Auto-encoder to clone and train; its ``n_components`` is ignored. None means
+        ``ElementAutoencoder(random_state=0)``.
 
     Attributes
     ----------
     element_modes_ : ElementModes
-        Set by ``fit``. For a named table and the default settings the modes ship
-        with the package, and ``fit`` is not needed.
+        Set by ``fit``, which is not required for a named table with the default
+        settings: these modes are bundled with the package.
 
     Examples
     --------
@@ -75,14 +76,14 @@ class ElementalModes(BaseFeaturizer):
         self.autoencoder = autoencoder
 
     def fit(self, X: Any = None, y: Any = None, **fit_kwargs: Any) -> ElementalModes:
-        """Learn the modes, or read those that ship.
+        """Learn the modes, or read the bundled modes.
 
         Parameters
         ----------
         X, y : object
-            Ignored: modes depend on the properties of the elements alone.
+            Ignored; modes depend only on the properties of the elements.
         **fit_kwargs
-            Ignored, for other featurizers of a ``MultipleFeaturizer``.
+            Ignored; for compatibility with ``MultipleFeaturizer``.
 
         Returns
         -------
@@ -99,7 +100,7 @@ class ElementalModes(BaseFeaturizer):
         Parameters
         ----------
         composition : Composition, str or mapping of str to float
-            What is to be featurized.
+            Composition to featurize.
 
         Returns
         -------
@@ -108,11 +109,11 @@ class ElementalModes(BaseFeaturizer):
         Raises
         ------
         ValueError
-            If it cannot be read, or an element has no modes.
+            If the composition cannot be read, or an element has no modes.
         """
         reading = self._read([composition])
         if reading.rejected:
-            # matminer makes the error again from its text alone, which a RowError does not allow.
+            # matminer re-creates the error from its text; a RowError needs two arguments.
             raise ValueError(reading.rejected[0])
         return self._compute(reading)[0].tolist()
 
@@ -130,10 +131,10 @@ class ElementalModes(BaseFeaturizer):
         entries : list, tuple, ndarray, Series or DataFrame of shape (n,) or (n, 1)
             Compositions.
         ignore_errors : bool, default=False
-            NaN for rows that cannot be featurized, in place of an error.
+            Return NaN for rows that cannot be featurized instead of raising an error.
         return_errors : bool, default=False
-            With ``ignore_errors``: add to each row the reason why it could not be
-            featurized, NaN where it could.
+            Append to each row the reason why it could not be featurized, or NaN.
+            Requires ``ignore_errors=True``.
         pbar : object
             Ignored.
 
@@ -144,8 +145,8 @@ class ElementalModes(BaseFeaturizer):
         Raises
         ------
         ValueError
-            If a row cannot be featurized and errors are not ignored; the message names
-            the row, counted from 0.
+            If a row cannot be featurized and ``ignore_errors=False``; the message names
+            the row, counted from 0. Also if ``entries`` is not list-like.
         """
         if return_errors and not ignore_errors:
             raise ValueError("Please set ignore_errors to True to use return_errors.")
@@ -169,12 +170,12 @@ class ElementalModes(BaseFeaturizer):
         return rows
 
     def precheck(self, composition: Any) -> bool:
-        """Tell whether a composition can be featurized.
+        """Return whether a composition can be featurized.
 
         Parameters
         ----------
         composition : Composition, str or mapping of str to float
-            What is to be checked.
+            Composition to check.
 
         Returns
         -------
@@ -183,7 +184,7 @@ class ElementalModes(BaseFeaturizer):
         return not self._read([composition]).rejected
 
     def feature_labels(self) -> list[str]:
-        """Return the names of the features, as the transformer names them.
+        """Return the names of the features, as in the transformer.
 
         Returns
         -------
@@ -192,7 +193,7 @@ class ElementalModes(BaseFeaturizer):
         return Statistics().names(self._modes)
 
     def citations(self) -> list[str]:
-        """Return what to cite, in BibTeX.
+        """Return the references in BibTeX.
 
         Returns
         -------
@@ -207,7 +208,7 @@ class ElementalModes(BaseFeaturizer):
         ]
 
     def implementors(self) -> list[str]:
-        """Return who wrote the featurizer.
+        """Return the authors of the featurizer.
 
         Returns
         -------
@@ -217,14 +218,14 @@ class ElementalModes(BaseFeaturizer):
 
     @property
     def _modes(self) -> ElementModes:
-        """The modes that ``fit`` learned, or those that need no fit."""
+        """The modes from ``fit``, or the bundled modes of these settings."""
         if hasattr(self, "element_modes_"):
             return self.element_modes_
         if ElementModes.are_shipped(self.properties, self.n_components, self.autoencoder):
             return _shipped(self.properties)
         raise NotFittedError(
-            "Only modes of the default settings ship; call fit() or fit_featurize_dataframe() "
-            "to learn others."
+            "Only the modes of the default settings are bundled with the package; call fit() or "
+            "fit_featurize_dataframe() to learn others."
         )
 
     def _read(self, entries: Any) -> Reading[Any]:

@@ -1,8 +1,8 @@
-"""Chemical formulas to amounts per element: strict, and vectorised for long columns.
+"""Strict parsing of chemical formulas into amounts per element.
 
 Plain formulas such as ``"Na2CO3"`` are read together as one array of bytes. Everything else
-(brackets, hydrates, mappings, pymatgen compositions, errors) goes through
-:func:`parse_formula`, which implements the whole grammar and writes the error messages.
+(brackets, hydrates, mappings, pymatgen compositions, invalid formulas) is read row by row:
+:func:`parse_formula` implements the whole grammar and raises the errors.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _TOKEN = re.compile(
     r"(?P<symbol>[A-Z][a-z]?)|(?P<number>[0-9]+(?:\.[0-9]+)?)|(?P<open>[(\[{])|(?P<close>[)\]}])"
 )
 _DOTS = "·*⋅•"  # middle dot, asterisk, dot operator, bullet
-# Crystal water at the end, "CuSO4.5H2O": a whole number of at least two anions,
-# then a number of waters. "WO3.0H2O" and "Li0.5H2O" are decimals.
+# Crystal water at the end, "CuSO4.5H2O": an integer of at least 2 after an anion or bracket,
+# then the number of waters. "WO3.0H2O" and "Li0.5H2O" have decimals.
 _WATER = re.compile(
     r"(?:[OFINS]|Cl|Br|[)\]}])(?:[2-9]|[1-9][0-9]+)(?P<dot>\.)"
     r"(?!0+(?:\.0*)?[HD])(?=[0-9]+(?:\.[0-9]+)?[HD]2O\Z)"
 )
-# The same after any other number of atoms could be either.
+# After any other number, such as in "Co2.5H2O", the full stop is ambiguous.
 _MAYBE_WATER = re.compile(r"[1-9][0-9]*\.(?!0+[HD])[0-9]+[HD]2O\Z")
 _MAX_AMOUNT = 1e100  # sums of amounts stay finite
 _CHARGE = re.compile(r"(?:\^[0-9]*[+-]|\^[+-][0-9]+|(?<![0-9+-])[+-]+)\Z")
@@ -47,15 +47,15 @@ def parse_formula(
     ----------
     formula : str
         Symbols with amounts, nested brackets ``()``, ``[]`` and ``{}``, and
-        parts joined by ``·`` or ``*``, each with a leading coefficient if
-        wanted: ``"CuSO4·5H2O"``. A full stop joins parts too where it cannot
-        be a decimal point (``"CaSO4.H2O"``), and before crystal water at the
-        end (``"CuSO4.5H2O"``).
+        parts joined by ``·`` or ``*``, each with an optional coefficient:
+        ``"CuSO4·5H2O"``. A full stop also joins parts if it cannot be a decimal
+        point (``"CaSO4.H2O"``), and before crystal water at the end
+        (``"CuSO4.5H2O"``).
     deuterium_as_hydrogen : bool, default=False
-        Read ``D`` as hydrogen instead of refusing it.
+        Read ``D`` as hydrogen. If False, ``D`` is an error.
     allow_charge : bool, default=False
-        Drop a charge at the end, written ``^2-``, ``^+2``, ``+`` or ``-``,
-        instead of refusing it.
+        Ignore a charge at the end, written ``^2-``, ``^+2``, ``+`` or ``-``. If
+        False, a charge is an error.
 
     Returns
     -------
@@ -65,8 +65,8 @@ def parse_formula(
     Raises
     ------
     ValueError
-        If the text is no formula; the message gives the text and the position
-        (counted from 0).
+        If the formula is invalid. The message contains the formula and the
+        position of the error, counted from 0.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def parse_formula(
 
 
 class _FormulaReader:
-    """Reads one formula from left to right, without recursion."""
+    """Read one formula from left to right, without recursion."""
 
     def __init__(self, formula: str, deuterium_as_hydrogen: bool, allow_charge: bool) -> None:
         self.formula = formula
@@ -94,13 +94,13 @@ class _FormulaReader:
         self.position = 0
         charge = _CHARGE.search(self.text)
         if charge and not allow_charge:
-            raise self.fail("a charge is not part of a composition", charge.start())
+            raise self.fail("unexpected charge (see allow_charge)", charge.start())
         if charge:
             self.text = self.text[: charge.start()]
         water = _WATER.search(self.text)
-        self.water_dot = water.start("dot") if water else -1  # where crystal water is joined
+        self.water_dot = water.start("dot") if water else -1  # its full stop
         self.first_seen: dict[str, int] = {}
-        self.amounts: dict[str, float] = {}  # of the parts that are complete
+        self.amounts: dict[str, float] = {}  # of the completed parts
         self.group: dict[str, float] = {}  # of the innermost open bracket
         self.outer: list[tuple[dict[str, float], str, int]] = []  # the brackets around it
         self.coefficient: float | None = None  # of this part
@@ -150,7 +150,7 @@ class _FormulaReader:
 
     def close_bracket(self, token: re.Match[str]) -> None:
         if not self.outer:
-            raise self.fail(f"bracket {token.group()!r} was never opened", self.position)
+            raise self.fail(f"unmatched {token.group()!r}", self.position)
         inner, (self.group, opened, _) = self.group, self.outer.pop()
         if token.group() != _CLOSING[opened]:
             raise self.fail(f"{token.group()!r} closes {opened!r}", self.position)
@@ -167,7 +167,10 @@ class _FormulaReader:
         self.coefficient = self.read_amount(before=True)
 
     def read_amount(self, *, before: bool = False) -> float:
-        """Read the number here, after an atom or bracket or before a part; 1 if there is none."""
+        """Read the amount after an atom or bracket, or the coefficient ``before`` a part.
+
+        Without a number return 1.
+        """
         start = self.position
         number = _TOKEN.match(self.text, start)
         if number is None or number.lastgroup != "number":
@@ -176,7 +179,7 @@ class _FormulaReader:
         if not before and start < self.water_dot < stop:
             stop = self.water_dot
         elif not before and _MAYBE_WATER.match(self.text, start):
-            raise self.fail("unclear '.' (write '·' before crystal water, or brackets)", start)
+            raise self.fail("ambiguous '.' (write '·' before water, or use brackets)", start)
         value = float(self.text[start:stop])
         if not 0.0 < value < _MAX_AMOUNT:
             reason = "zero amount" if value == 0.0 else "amount too large"
@@ -192,9 +195,9 @@ class _FormulaReader:
     def finish_part(self) -> None:
         if self.outer:
             _, opened, position = self.outer[-1]
-            raise self.fail(f"bracket {opened!r} is never closed, opened", position)
+            raise self.fail(f"unclosed {opened!r}", position)
         if not self.group:
-            raise self.fail("an element is missing", self.position)
+            raise self.fail("expected an element", self.position)
         times = 1.0 if self.coefficient is None else self.coefficient
         for symbol, amount in self.group.items():
             self.amounts[symbol] = self.amounts.get(symbol, 0.0) + times * amount
@@ -212,13 +215,13 @@ def _complaint(text: str, position: int) -> str:
     if character == "+":
         return "unexpected '+' (write a charge as ^2+, and see allow_charge)"
     if character == "." and text[position + 1 : position + 2].isdigit():
-        return "unclear '.' (write 0.5 for an amount, '·' between parts)"
+        return "ambiguous '.' (write 0.5 for an amount, '·' between parts)"
     if not character.isascii() and (character.isdigit() or character.isnumeric()):
         return f"{character!r} is not a plain digit 0-9"
     if character.isspace():
-        return "white space"
+        return "unexpected white space"
     if character.isascii() and character.islower():
-        return f"{character!r} begins no element symbol"
+        return f"an element symbol cannot begin with {character!r}"
     return f"unexpected {character!r}"
 
 
@@ -227,7 +230,23 @@ def parse_composition(
 ) -> dict[str, float]:
     """Read a formula, a ``{symbol: amount}`` mapping or a pymatgen ``Composition``.
 
-    Parameters and errors are those of :func:`parse_formula`.
+    Parameters
+    ----------
+    value : str, mapping of str to float, or Composition
+        The composition.
+    deuterium_as_hydrogen, allow_charge : bool, default=False
+        As in :func:`parse_formula`.
+
+    Returns
+    -------
+    dict of {str: float}
+        Atoms of each element per formula unit, in the order of appearance.
+
+    Raises
+    ------
+    ValueError
+        If ``value`` is none of these, a formula is invalid, a symbol is unknown, or an
+        amount is not a positive number.
 
     Examples
     --------
@@ -280,8 +299,8 @@ def parse_formulas(
     ----------
     X : sequence of shape (n_samples,) or (n_samples, 1)
         Formula strings, ``{symbol: amount}`` mappings or pymatgen
-        ``Composition`` objects, mixed as you like: a list, an array, a Series
-        or a frame of one column.
+        ``Composition`` objects, or a mixture of them, as a list, an array, a Series
+        or a DataFrame of one column.
     deuterium_as_hydrogen, allow_charge : bool, default=False
         As in :func:`parse_formula`.
 
@@ -292,7 +311,8 @@ def parse_formulas(
     Raises
     ------
     RowError
-        If a row cannot be read; a ``ValueError`` that has the row, counted from 0.
+        If a row cannot be read. It is a ``ValueError`` with the position of the row,
+        counted from 0.
 
     Examples
     --------
@@ -309,7 +329,7 @@ def parse_formulas(
 
 
 def _read_formulas(X: Any, **options: bool) -> Reading[Compositions]:
-    """Read a column of compositions as far as possible; options are those of parse_formula."""
+    """Read a column of compositions and reject bad rows; options are those of parse_formula."""
     column = _as_column(X)
     n_samples = len(column)
     plain, rows, atomic_numbers, amounts = read_plain(column)
@@ -340,19 +360,28 @@ def _read_formulas(X: Any, **options: bool) -> Reading[Compositions]:
 
 
 def element_fractions(X: Any, dtype: str = "float32") -> NDArray[Any]:
-    """Return the atomic fraction of every element, the simplest features there are.
+    """Return the atomic fraction of every element.
+
+    The features are the simplest baseline for :class:`~sklearn_elmodes.ElementalModeTransformer`.
 
     Parameters
     ----------
     X : sequence of shape (n_samples,) or (n_samples, 1)
         As for :func:`parse_formulas`.
     dtype : {"float32", "float64"}, default="float32"
-        Type of the output, as of :class:`~sklearn_elmodes.ElementalModeTransformer`.
+        Type of the output.
 
     Returns
     -------
     ndarray of shape (n_samples, 118)
-        Column Z - 1 holds the fraction of the element of atomic number Z.
+        Column Z - 1 contains the fraction of the element of atomic number Z.
+
+    Raises
+    ------
+    RowError
+        If a row cannot be read.
+    ValueError
+        If ``dtype`` is not one of the two.
 
     Examples
     --------
@@ -369,11 +398,11 @@ def element_fractions(X: Any, dtype: str = "float32") -> NDArray[Any]:
 
 
 def _as_column(X: Any) -> list[Any]:
-    """Turn any accepted container of compositions into a list, one item per row."""
+    """Convert any accepted container of compositions to a list, one item per row."""
     if isinstance(X, (str, bytes, Mapping)) or callable(getattr(X, "get_el_amt_dict", None)):
         raise ValueError(
             f"Expected a sequence of formulas, got the single value {shown(X)}. "
-            "Put it into a list: [formula]."
+            "Pass a list: [formula]."
         )
     shape = getattr(X, "shape", None)
     if shape is not None:
@@ -383,7 +412,7 @@ def _as_column(X: Any) -> list[Any]:
         elif len(shape) != 1:
             raise ValueError(
                 f"Expected one column of formulas, got an array of shape {tuple(shape)}. "
-                "Species per site need a prototype."
+                "Species per site require a prototype."
             )
         return list(X.tolist())
     if not isinstance(X, Iterable) or isinstance(X, Set):
@@ -391,13 +420,13 @@ def _as_column(X: Any) -> list[Any]:
     column = list(X)
     if not any(issubclass(kind, (list, tuple, np.ndarray)) for kind in set(map(type, column))):
         return column
-    # A nested list is a matrix; NumPy would split mappings, so unwrap by hand.
+    # Nested lists form a matrix. NumPy would take mappings apart, so unwrap in Python.
     lengths = [
         len(item) if isinstance(item, (list, tuple)) or np.ndim(item) else 0 for item in column
     ]
     if min(lengths) > 1:
         raise ValueError(
             "Expected one column of formulas, got rows of several values. "
-            "Species per site need a prototype."
+            "Species per site require a prototype."
         )
     return [item[0] if length == 1 else item for item, length in zip(column, lengths, strict=True)]

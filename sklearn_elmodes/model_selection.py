@@ -1,4 +1,4 @@
-"""Cross-validation by element, and the predictions of rows that a model never saw."""
+"""Cross-validation by element, and predictions of held-out samples."""
 
 from __future__ import annotations
 
@@ -24,24 +24,25 @@ Fold = tuple[str, NDArray[np.intp], NDArray[np.intp]]
 
 
 class LeaveOneElementOut(BaseCrossValidator):
-    """Hold out, in turn, every sample that contains a given element.
+    """Leave-one-element-out cross-validator.
 
-    The training set of a fold is free of that element, so that its score tells
-    how well a model extrapolates to it. A sample of several elements is tested
-    once for each of them: the test sets overlap. ``cross_val_predict`` wants a
-    partition, and takes this splitter only if every sample contains exactly one
-    of the ``elements``, as with the halides of several halogens.
+    Each fold tests on all samples that contain one element and trains on the samples
+    without it, so its score measures how well a model extrapolates to that element. A
+    sample of several elements is in several test sets. ``cross_val_predict`` requires
+    test sets that partition the samples; it accepts this splitter only if every sample
+    contains exactly one of the ``elements``, for example one halogen.
 
     Parameters
     ----------
     by : {"element", "group", "period"}, default="element"
-        What to hold out at a time: an element, or all elements of a group or a
-        period of the periodic table. The f block belongs to no group.
+        Whether a fold holds out one element, or all elements of one group or one
+        period of the periodic table. Elements of the f block have no group.
     min_samples : int, default=1
-        Do not hold out what fewer samples contain.
+        Skip elements (groups, periods) that occur in fewer samples. It is an error if
+        they are listed in ``elements``.
     elements : sequence of str, default=None
-        Elements to hold out, or elements whose groups or periods to hold out;
-        None takes all that occur, but not in every sample.
+        Elements to hold out; with ``by="group"`` or ``by="period"``, hold out their
+        groups or periods. None holds out all that occur in some but not in all samples.
 
     Examples
     --------
@@ -72,26 +73,26 @@ class LeaveOneElementOut(BaseCrossValidator):
         self.elements = elements
 
     def split_by_element(self, X: Any) -> Iterator[Fold]:
-        """Yield what is held out with its fold, in the order of the periodic table.
+        """Yield the held-out element and the indices of each fold, in periodic-table order.
 
         Parameters
         ----------
         X : sequence of shape (n_samples,), (n_samples, 1) or (n_samples, n_sites)
-            Whatever :class:`ElementalModeTransformer` takes: compositions, or
-            species per site.
+            Compositions or species per site, as for :class:`ElementalModeTransformer`.
 
         Yields
         ------
         element : str
-            The symbol, or the name of the group or period, as "group 17".
+            Symbol of the held-out element, or name of the group or period, such as
+            "group 17".
         train, test : ndarray
             Indices of the samples without and with the element.
 
         Raises
         ------
         ValueError
-            If a row cannot be read, an element asked for occurs in too few
-            samples, or in all of them.
+            If a row cannot be read, or an element of ``elements`` occurs in fewer than
+            ``min_samples`` samples or in all of them.
         """
         for name, held_out in self._held_out(contained_elements(X)).items():
             yield name, np.flatnonzero(~held_out), np.flatnonzero(held_out)
@@ -104,7 +105,7 @@ class LeaveOneElementOut(BaseCrossValidator):
         Parameters
         ----------
         X : sequence of shape (n_samples,), (n_samples, 1) or (n_samples, n_sites)
-            As for :meth:`split_by_element`, which also tells the elements.
+            As for :meth:`split_by_element`, which also yields the elements.
         y, groups : None
             Ignored.
 
@@ -121,22 +122,27 @@ class LeaveOneElementOut(BaseCrossValidator):
         Parameters
         ----------
         X : sequence of shape (n_samples,), (n_samples, 1) or (n_samples, n_sites)
-            Not needed if ``elements`` are given.
+            Not required if ``elements`` is given.
         y, groups : None
             Ignored.
 
         Returns
         -------
         int
+
+        Raises
+        ------
+        ValueError
+            If neither X nor ``elements`` is given.
         """
         if X is None:
             if self.elements is None:
-                raise ValueError("The number of folds depends on X; pass it.")
+                raise ValueError("The number of folds depends on X; pass X.")
             return len(self._chosen())
         return len(self._held_out(contained_elements(X)))
 
     def _held_out(self, contains: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
-        """Choose what to hold out, and mark the samples that contain it."""
+        """Return the mask of samples to hold out, by name of the element, group or period."""
         least = self.min_samples
         held_out = {
             name: np.asarray(contains[:, columns].any(axis=1))
@@ -163,7 +169,7 @@ class LeaveOneElementOut(BaseCrossValidator):
         return held_out
 
     def _chosen(self) -> dict[str, list[int]]:
-        """Return the sets that hold ``elements``, or all, as columns of elements."""
+        """Return the sets that contain one of ``elements``, or all sets."""
         if not isinstance(self.min_samples, Integral) or self.min_samples < 1:
             raise ValueError(f"min_samples={self.min_samples!r} must be an integer of at least 1.")
         sets = self._sets()
@@ -173,11 +179,11 @@ class LeaveOneElementOut(BaseCrossValidator):
             self.elements, (Sequence, Set, np.ndarray)
         ):
             raise ValueError(
-                f"elements={self.elements!r} must be a sequence of symbols: [{self.elements!r}]."
+                f"elements={self.elements!r} must be a sequence of symbols, such as ['Na', 'Cl']."
             )
         asked = {atomic_number(symbol) - 1 for symbol in self.elements}
         if not asked:
-            raise ValueError("elements is empty; None takes all that occur.")
+            raise ValueError("elements is empty; use None for all elements that occur.")
         homeless = asked.difference(*sets.values())
         if homeless:
             raise ValueError(
@@ -186,7 +192,7 @@ class LeaveOneElementOut(BaseCrossValidator):
         return {name: columns for name, columns in sets.items() if asked & set(columns)}
 
     def _sets(self) -> dict[str, list[int]]:
-        """Return what can be held out: columns of elements by name."""
+        """Return the elements, groups or periods by name, as columns of elements."""
         if self.by == "element":
             return {symbol: [column] for column, symbol in enumerate(SYMBOLS)}
         places = enumerate(map(table_position, SYMBOLS))
@@ -213,10 +219,10 @@ def predict_held_out(
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> pd.DataFrame:
-    """Predict every row by models that did not see it, with the std if there is one.
+    """Predict samples by cross-validation, with standard deviations if available.
 
-    scikit-learn's ``cross_val_predict`` returns one number for each row; here a row has
-    its std, too, and may be held out several times, as by :class:`LeaveOneElementOut`.
+    In contrast to scikit-learn's ``cross_val_predict`` the test sets may overlap, as those
+    of :class:`LeaveOneElementOut`, and the standard deviation of each prediction is returned.
 
     Parameters
     ----------
@@ -227,29 +233,32 @@ def predict_held_out(
     y : array-like of shape (n_samples,)
         Target.
     cv : int or splitter, default=5
-        Number of folds, in order, or what makes them.
+        Number of folds, without shuffling, or a cross-validation splitter.
     groups : array-like of shape (n_samples,), default=None
-        For splitters that keep groups together.
+        Group of each sample, passed to the splitter.
     n_jobs : int, default=None
-        Folds at a time.
+        Number of folds to run in parallel; None means 1 unless in a
+        ``joblib.parallel_config`` context.
     verbose : int, default=0
         Show a progress bar if positive.
 
     Returns
     -------
     DataFrame
-        Columns ``row`` (in X), ``fold`` (from 0) or, of a :class:`LeaveOneElementOut`,
-        ``held_out`` (the element), ``true``, ``predicted`` and, if ``predict`` offers
-        ``return_std``, ``std``; one fold after the other.
+        One row per tested sample, ordered by fold. The columns are ``row`` (position in
+        X); ``fold`` (from 0) or, with :class:`LeaveOneElementOut`, ``held_out`` (the
+        element); ``true`` and ``predicted``; and ``std`` if ``predict`` takes
+        ``return_std``, except for an ensemble of one network.
 
     Raises
     ------
     ValueError
-        If X and y differ in length, or there are no folds.
+        If X and y differ in length, or ``cv`` yields no fold.
 
     Notes
     -----
-    A ``pretrained`` model that the estimator starts from may have seen what is held out.
+    If the estimator is fine-tuned from a ``pretrained`` model, that model may have been
+    trained on held-out samples.
 
     Examples
     --------

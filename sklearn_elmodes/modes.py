@@ -1,4 +1,4 @@
-"""Elemental modes: a vector for each element."""
+"""Elemental modes: one vector per element."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from sklearn_elmodes.autoencoder import ElementAutoencoder, _mode_names
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, atomic_number, property_table
 
 DEFAULT_N_COMPONENTS = 12
-"""Number of modes that the package is tuned for, and ships."""
+"""Default number of modes; tables of this many modes are bundled with the package."""
 
 
 class ElementModes:
-    """The modes of the elements, and of mixtures of them.
+    """Table of the modes of elements.
 
     Parameters
     ----------
     symbols : sequence of str
-        The elements that have modes, each once.
+        The elements that have modes, without repetition.
     values : array-like of shape (n_elements, n_components)
-        Their modes.
+        Modes of each element.
     source : str, default="table of modes"
-        Where they come from, for messages.
+        Origin of the modes, for messages.
     autoencoder : ElementAutoencoder, default=None
-        The auto-encoder that learned them, if any.
+        The fitted auto-encoder that computed the modes, if any.
 
     Attributes
     ----------
     symbols : tuple of str
     values : ndarray of shape (n_elements, n_components)
     by_number : ndarray of shape (119, n_components)
-        Row Z holds the modes of atomic number Z; NaN where there are none.
+        Row Z contains the modes of atomic number Z; NaN if the element has no modes.
     source : str
     autoencoder : ElementAutoencoder or None
 
     See Also
     --------
-    sklearn_elmodes.ElementalModeTransformer : Features of compositions and crystals, made of modes.
+    sklearn_elmodes.ElementalModeTransformer : Features of compositions and crystals from modes.
 
     Examples
     --------
@@ -81,19 +81,19 @@ class ElementModes:
         n_components: int = DEFAULT_N_COMPONENTS,
         autoencoder: ElementAutoencoder | None = None,
     ) -> ElementModes:
-        """Learn modes from properties of the elements, or read those that are shipped.
+        """Learn modes from properties of the elements, or read bundled modes.
 
         Parameters
         ----------
         properties : {"extended", "herr2019"} or DataFrame, default="extended"
-            A named table, see :func:`~sklearn_elmodes.elements.property_table`, or a frame
-            indexed by element symbol, with NaN where a value is unknown.
+            Name of a table, see :func:`~sklearn_elmodes.elements.property_table`, or a
+            DataFrame indexed by element symbol, with NaN where a value is unknown.
         n_components : int, default=12
             Number of modes.
         autoencoder : ElementAutoencoder, default=None
-            Settings of the auto-encoder, apart from its ``n_components``; it is cloned. None
-            takes its defaults with ``random_state=0``. For a named table and 12 modes these
-            ship with the package, and nothing is trained.
+            Auto-encoder to clone and train; its ``n_components`` is ignored. None means
+            ``ElementAutoencoder(random_state=0)``. Its 12 modes of each named table are
+            bundled with the package, so that nothing is trained.
 
         Returns
         -------
@@ -102,8 +102,8 @@ class ElementModes:
         Raises
         ------
         ValueError
-            If the table has an unknown symbol, a symbol twice, or a value that is neither
-            finite nor NaN.
+            If the index contains an unknown symbol or a symbol twice, or if a value is
+            neither finite nor NaN.
         """
         source = _source_of(properties)
         if cls.are_shipped(properties, n_components, autoencoder):
@@ -121,7 +121,7 @@ class ElementModes:
         n_components: int = DEFAULT_N_COMPONENTS,
         autoencoder: ElementAutoencoder | None = None,
     ) -> bool:
-        """Return whether modes of these settings ship, so that none need be learned.
+        """Return whether the modes of these settings are bundled with the package.
 
         Parameters
         ----------
@@ -136,7 +136,7 @@ class ElementModes:
 
     @property
     def n_components(self) -> int:
-        """Number of modes of an element."""
+        """Number of modes per element."""
         return int(self.values.shape[1])
 
     @property
@@ -157,12 +157,12 @@ class ElementModes:
         return modes.copy()
 
     def mix(self, amounts: Mapping[str, float]) -> NDArray[np.float64]:
-        """Average the modes of several elements.
+        """Return the mean of the modes of several elements, weighted by amount.
 
         Parameters
         ----------
         amounts : mapping of str to float
-            Amounts by element symbol; they need not add up to one.
+            Amounts by element symbol; they need not sum to one.
 
         Returns
         -------
@@ -174,18 +174,18 @@ class ElementModes:
         return np.asarray(weights / weights.sum() @ modes)
 
     def missing(self, symbols: Any) -> list[str]:
-        """Return those of some elements that have no modes."""
+        """Return the symbols without modes."""
         return [symbol for symbol in symbols if symbol not in self]
 
     def explain_missing(self, symbol: str) -> str:
-        """Say that an element has no modes, and why, for a message."""
+        """Format the reason why an element has no modes, for a message."""
         return (
             f"no modes for the element {symbol}, which the {self.source} lacks. Use a table that "
             "has it"
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the modes as a frame, indexed by element symbol.
+        """Return the modes as a DataFrame, indexed by element symbol.
 
         Returns
         -------
@@ -203,18 +203,19 @@ def _source_of(properties: str | pd.DataFrame) -> str:
 
 
 def _read_shipped(properties: str) -> pd.DataFrame:
-    """Read the modes of a named table that ship with the package."""
+    """Read the bundled modes of a named table."""
     path = files("sklearn_elmodes.pretrained").joinpath(f"modes_{properties}.csv")
     with path.open(encoding="utf-8") as file:
         return pd.read_csv(file, index_col="symbol", keep_default_na=False, na_values=[""])
 
 
 def _checked(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of properties as floats, or say what is wrong with it."""
+    """Return a table of properties as floats; raise a ValueError if it is invalid."""
     for symbol in table.index:
         if not isinstance(symbol, str) or symbol not in ATOMIC_NUMBERS:
             raise ValueError(
-                f"properties must be indexed by element symbol; {shown(symbol)} is none."
+                f"properties must be indexed by element symbol; {shown(symbol)} is not an "
+                "element symbol."
             )
     try:
         values = table.astype(object).where(table.notna(), np.nan).to_numpy(dtype=float)
@@ -223,8 +224,8 @@ def _checked(table: pd.DataFrame) -> pd.DataFrame:
     if np.isinf(values).any():
         row, column = np.argwhere(np.isinf(values))[0]
         raise ValueError(
-            f"properties holds {values[row, column]} for {table.index[row]} in the column "
-            f"{table.columns[column]!r}; use NaN for what is unknown."
+            f"properties contains {values[row, column]} for {table.index[row]} in the column "
+            f"{table.columns[column]!r}; use NaN for unknown values."
         )
     if table.index.has_duplicates:
         twice = table.index[table.index.duplicated()][0]

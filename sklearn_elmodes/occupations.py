@@ -1,4 +1,4 @@
-"""Species per site: symbols, atomic numbers and mixtures in the columns of a matrix."""
+"""Species per site: symbols, atomic numbers and mixtures, one column for each site."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from sklearn_elmodes.formulas import parse_composition
 
 @dataclass(frozen=True, eq=False)
 class Occupations:
-    """Species on the sites of many crystals of one structure.
+    """Species on the sites of many crystals of the same structure.
 
     Attributes
     ----------
     sites : ndarray of shape (n_samples, n_sites)
-        Index into ``species`` of what each site holds.
+        Index into ``species`` for each site.
     species : sequence of dict of {str: float}
         Amounts by element symbol: one element, or a mixture.
     """
@@ -36,7 +36,7 @@ class Occupations:
 
     @classmethod
     def of_elements(cls, atomic_numbers: NDArray[np.intp]) -> Occupations:
-        """Put one element on each site, shape (n_samples, n_sites)."""
+        """Create occupations from atomic numbers, shape (n_samples, n_sites)."""
         return cls(atomic_numbers, _PURE)
 
     def __len__(self) -> int:
@@ -61,7 +61,7 @@ class Occupations:
         return np.asarray(contains[self.sites].any(axis=1))
 
     def describe(self, row: int) -> str:
-        """Write a crystal for a message: ``Na Al K F``."""
+        """Format a crystal for a message: ``Na Al K F``."""
         return " ".join(_written(self.species[index]) for index in self.sites[row].tolist())
 
 
@@ -69,7 +69,22 @@ _PURE: tuple[dict[str, float], ...] = ({}, *({symbol: 1.0} for symbol in SYMBOLS
 
 
 def parse_species(species: Any) -> dict[str, float]:
-    """Read what sits on one site: a symbol, an atomic number or a mixture.
+    """Read the species on one site.
+
+    Parameters
+    ----------
+    species : str, int or mapping of str to float
+        A symbol, an atomic number, or a mixture as a formula or ``{symbol: amount}``.
+
+    Returns
+    -------
+    dict of {str: float}
+        Amounts by element symbol.
+
+    Raises
+    ------
+    ValueError
+        If the species cannot be read.
 
     Examples
     --------
@@ -85,22 +100,22 @@ def parse_species(species: Any) -> dict[str, float]:
 def alchemical_path(
     start: Sequence[Any], end: Sequence[Any], n_points: int = 11
 ) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
-    """Change one crystal into another of the same structure, in equal steps.
+    """Interpolate between two crystals of the same structure, in equal steps.
 
-    On every site the amounts go linearly from the one species to the other:
-    ``Na``, ``Na0.9K0.1``, …, ``K``. The ends are the crystals themselves.
+    On every site the amounts change linearly from the species of ``start`` to that of
+    ``end``: ``Na``, ``Na0.9K0.1``, …, ``K``. Amounts are shares of a site: they sum to one.
 
     Parameters
     ----------
     start, end : sequence of species, of length n_sites
         A symbol, an atomic number or a mixture for each site.
     n_points : int, default=11
-        Number of crystals, with both ends.
+        Number of crystals, including ``start`` and ``end``.
 
     Returns
     -------
     x : ndarray of shape (n_points,)
-        How far along each crystal lies, from 0 to 1.
+        Position of each crystal on the path, from 0 (``start``) to 1 (``end``).
     crystals : ndarray of shape (n_points, n_sites)
         Species per site, for :class:`~sklearn_elmodes.ElementalModeTransformer` with a prototype.
 
@@ -140,14 +155,14 @@ def alchemical_path(
 
 
 def _shares(species: Any) -> dict[str, float]:
-    """Read a species as shares of its site."""
+    """Read a species as amounts that sum to one."""
     amounts = parse_species(species)
     total = sum(amounts.values())
     return {symbol: amount / total for symbol, amount in amounts.items()}
 
 
 def _mixture(first: dict[str, float], last: dict[str, float], share: float) -> str:
-    """Write the species a share of the way between two, which are given as shares."""
+    """Format the mixture of ``1 - share`` of ``first`` and ``share`` of ``last``."""
     amounts: defaultdict[str, float] = defaultdict(float)
     for species, weight in ((first, 1 - share), (last, share)):
         for symbol, amount in species.items():
@@ -156,7 +171,7 @@ def _mixture(first: dict[str, float], last: dict[str, float], share: float) -> s
 
 
 def _written(amounts: Mapping[str, float]) -> str:
-    """Write a species as ``parse_species`` reads it."""
+    """Format a species so that ``parse_species`` can read it."""
     written = {symbol: f"{amount:.12f}" for symbol, amount in amounts.items()}
     present = {symbol: text for symbol, text in written.items() if float(text)}
     if len(present) == 1:
@@ -165,12 +180,12 @@ def _written(amounts: Mapping[str, float]) -> str:
 
 
 def _read_occupations(X: Any, names: Sequence[Any] | None = None) -> Reading[Occupations]:
-    """Read a matrix of species as far as possible; names are those of its sites."""
+    """Read a matrix of species and reject bad rows; ``names`` are the names of the sites."""
     return _as_matrix(X).then(_factorize).then(lambda factorized: _read_species(*factorized, names))
 
 
 def _as_matrix(X: Any) -> Reading[NDArray[Any]]:
-    """Make an array of shape (n_samples, n_sites); the first row of a list sets the width."""
+    """Convert to an array of shape (n_samples, n_sites); row 0 of a list sets the width."""
     if hasattr(X, "to_numpy"):
         X = X.to_numpy()
     if isinstance(X, np.ndarray):
@@ -180,7 +195,7 @@ def _as_matrix(X: Any) -> Reading[NDArray[Any]]:
     rows = [list(row) if isinstance(row, (list, tuple, np.ndarray)) else [row] for row in X]
     expected = len(rows[0]) if rows else 0
     rejected = {
-        number: f"it has {len(row)} sites where row 0 has {expected}."
+        number: f"expected {expected} sites, as in row 0, got {len(row)}."
         for number, row in enumerate(rows)
         if len(row) != expected
     }
@@ -201,7 +216,7 @@ def _factorize(X: NDArray[Any]) -> tuple[Factorized, Reasons]:
     flat = np.ascontiguousarray(X).reshape(-1)
     if flat.dtype.kind in "iu" and flat.size and flat.min() >= 0 and flat.max() < 1024:
         return (X.astype(np.intp, copy=False), list(range(int(flat.max()) + 1))), {}
-    if flat.dtype.kind == "U" and flat.dtype.itemsize == 8:  # symbols of two characters
+    if flat.dtype.kind == "U" and flat.dtype.itemsize == 8:  # strings of up to two characters
         codes, distinct = pd.factorize(flat.view(np.uint64))
         return (codes.reshape(X.shape), distinct.view(flat.dtype).tolist()), {}
     numbers: defaultdict[Any, int] = defaultdict(itertools.count().__next__)
@@ -236,7 +251,7 @@ def _read_species(
 def _reasons_by_site(
     occupations: Occupations, wrong: Mapping[int, str], names: Sequence[Any] | None = None
 ) -> Reasons:
-    """Give the reasons against species, by index, to the rows that hold them."""
+    """Convert reasons by index of a species to reasons by row."""
     reasons: Reasons = {}
     if wrong:
         sites = occupations.sites

@@ -1,4 +1,4 @@
-"""Crystal prototypes: which sites a structure has, and which element sits where."""
+"""Crystal prototypes: the sites of a structure, and the assignment of elements to them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from sklearn_elmodes.compositions import Compositions, format_composition
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS
 from sklearn_elmodes.occupations import _reasons_by_site
 
-# Formula and equivalent sites of structures that are known by name. In rock salt
-# a shift by half a cell exchanges A and B; in elpasolite too, since all C and D
-# sites are mapped onto each other. In perovskite A and B differ in coordination.
+# Formula and equivalent sites of named structures. In rock salt and in elpasolite a
+# translation by half a cell exchanges A and B, and maps C onto C and D onto D. In
+# perovskite A and B differ in coordination.
 _KNOWN: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     "elpasolite": ("ABC2D6", (("A", "B"),)),
     "perovskite": ("ABX3", ()),
@@ -38,48 +38,55 @@ _TOLERANCE = 1e-6  # relative, for amounts such as 0.3333333
 
 
 class Prototype:
-    """A structure type: its sites, how often each occurs, and which can be exchanged.
+    """Structure type: sites, multiplicities, and symmetries that exchange sites.
 
     Parameters
     ----------
     formula : str
-        One of the names ``"elpasolite"`` (ABC2D6), ``"perovskite"`` (ABX3) and
-        ``"rock-salt"`` (AB). Or a capital letter for each site, with the number of
-        its atoms in the formula unit: ``"ABC2D6"``. A formula alone says nothing of
-        the symmetry of a structure.
+        A name, ``"elpasolite"`` (ABC2D6), ``"perovskite"`` (ABX3) or
+        ``"rock-salt"`` (AB); or a formula with a capital letter for each site,
+        followed by its multiplicity, the number of its atoms in the formula unit:
+        ``"ABC2D6"``. A formula implies no equivalent sites.
     equivalent_sites : sequence of sequences of str, default=None
         Sets of sites that symmetries of the structure exchange freely, such as
-        ``[("A", "B")]``: swapping their elements leaves the crystal as it is.
-        None takes those of a name, and none for a formula; pass ``()`` to have none.
+        ``[("A", "B")]``: swapping the elements on A and B gives the same crystal.
+        None means those of the named structure, and no set for a formula; ``()``
+        means no set.
     permutations : sequence of sequences of str, default=None
-        Symmetries that exchange sites together, in place of ``equivalent_sites``. Each
+        Symmetries as permutations of the sites, instead of ``equivalent_sites``, for
+        structures in which some sites are exchanged only together with others. Each
         lists, in the order of ``sites``, the site whose element moves there:
-        ``["BADC"]`` exchanges A with B and at the same time C with D. They must form a
-        group; the identity may be left out.
+        ``["BADC"]`` exchanges A with B and, at the same time, C with D. They must form
+        a group; the identity may be left out.
 
     Attributes
     ----------
     name : str or None
-        The name of the structure, if it was given by name.
+        Name of the structure; None if it was not given by name, or if its
+        symmetries differ from those of the named structure.
     formula : str
+        Formula of the sites, such as ``"ABC2D6"``.
     sites : tuple of str
     multiplicities : tuple of int
+        Atoms on each site in the formula unit.
     equivalent_sites : tuple of tuples of str
-        Sets of sites that are exchanged freely; empty if some exchanges go together.
+        Sets of sites that are exchanged freely; empty if some sites are exchanged only
+        together with others.
     permutations : tuple of tuples of int
         All symmetries as indices into ``sites``, the identity first.
 
     Raises
     ------
     ValueError
-        If the formula cannot be read; if equivalent sites are unknown, listed twice or
-        of different multiplicity; or if permutations do not form a group.
+        If the formula cannot be read or has more than 12 sites; if equivalent sites are
+        unknown, listed twice or of different multiplicity; or if permutations do not
+        form a group or are more than 24.
 
     Notes
     -----
-    Two prototypes are equal if their name, sites, multiplicities and symmetries are:
-    ``Prototype("ABX3")`` may be any structure of that formula, and
-    ``Prototype("perovskite")`` is one of them.
+    Two prototypes are equal if their names, formulas and symmetries are equal.
+    ``Prototype("ABX3")`` differs from ``Prototype("perovskite")``, since other
+    structures have the same formula.
 
     Examples
     --------
@@ -132,17 +139,17 @@ class Prototype:
 
     @classmethod
     def of(cls, prototype: str | Prototype) -> Prototype:
-        """Return a prototype as it is, or read it from a string."""
+        """Return a prototype unchanged, or create it from a string."""
         return prototype if isinstance(prototype, cls) else cls(prototype)  # type: ignore[arg-type]
 
     @property
     def n_sites(self) -> int:
-        """Number of distinct sites."""
+        """Number of sites, not counting multiplicities."""
         return len(self.sites)
 
     @property
     def equivalent_site_indices(self) -> tuple[tuple[int, ...], ...]:
-        """Equivalent sites as column indices, each set in increasing order."""
+        """Equivalent sites as indices into ``sites``, each set in increasing order."""
         return tuple(tuple(sorted(map(self.sites.index, sites))) for sites in self.equivalent_sites)
 
     @property
@@ -152,13 +159,13 @@ class Prototype:
 
     @property
     def _symmetry_parameters(self) -> dict[str, Any]:
-        """Parameters of an estimator with the symmetry of this structure."""
+        """Return the parameters of an estimator for the symmetry of this structure."""
         if self._is_coupled:
             return {"permutations": self.permutations}
         return {"equivalent_sites": self.equivalent_site_indices or None}
 
     def _arguments(self) -> dict[str, Any]:
-        """Return the arguments that make this prototype."""
+        """Return the arguments that create this prototype."""
         if self.name:
             return {"formula": self.name}
         if self._is_coupled:
@@ -187,11 +194,10 @@ class Prototype:
         return self.name, self.formula, frozenset(self.permutations)
 
     def assign(self, composition: Mapping[str, float]) -> tuple[str, ...]:
-        """Find the element of each site from the amounts in a formula.
+        """Assign the elements of a composition to the sites.
 
-        Amounts need only be proportional to the multiplicities, and one
-        element may fill several sites. Among equivalent sites the lighter
-        element comes first.
+        The amounts may be any multiple of the multiplicities, and an element may
+        occupy several sites. Equivalent sites are filled in order of atomic number.
 
         Parameters
         ----------
@@ -207,15 +213,16 @@ class Prototype:
         Raises
         ------
         ValueError
-            If no assignment fits, or several do that equivalent sites do not
-            make the same.
+            If no assignment fits, or if several fit that are not related by a symmetry.
         """
         for symbol in composition:
             if symbol not in ATOMIC_NUMBERS:
                 raise ValueError(f"unknown element symbol {shown(symbol)}")
         atoms = math.fsum(composition.values())
         if not 0 < atoms < math.inf:
-            raise ValueError(f"{shown(dict(composition))} is no composition: it has {atoms} atoms.")
+            raise ValueError(
+                f"{shown(dict(composition))} is not a composition: it has {atoms} atoms."
+            )
         amounts = {
             symbol: amount / atoms * sum(self.multiplicities)
             for symbol, amount in composition.items()
@@ -248,37 +255,38 @@ class Prototype:
         oxidation_states: Any = None,
         constraints: Any = (),
     ) -> SiteCandidates:
-        """Enumerate the crystals of this structure, each site with an element of its own.
+        """Enumerate the crystals of this structure with a different element on each site.
 
         Parameters
         ----------
         elements : iterable of str, or mapping of str to iterable of str
             Symbols to choose from, for all sites or for each site.
         distinct : bool, default=True
-            Count crystals once that differ only by an exchange of equivalent sites.
+            Whether crystals that differ only by a symmetry are counted once.
         exclude : sequence of shape (n_excluded,) or (n_excluded, n_sites), default=None
-            Crystals to leave out, such as those that are known: formulas, or
-            symbols or atomic numbers on the sites.
+            Crystals to leave out, for example known ones: formulas, or the symbols
+            or atomic numbers on the sites.
         oxidation_states : "common" or mapping of str to sequence of numbers, default=None
-            Keep the crystals whose charges can add up to zero, with one oxidation
-            state for each element: the common ones, as pymatgen lists them, or
-            your own by symbol. An element without any is never balanced.
+            Keep the crystals that are charge-neutral for some choice of one oxidation
+            state per element: of the common oxidation states in pymatgen, or of those
+            given by symbol. Crystals of an element without oxidation states are dropped.
         constraints : callable or sequence of callables, default=()
-            Each gets a DataFrame with a column of symbols for every site and
-            returns one bool for each row, True for what is kept. It sees a crystal
-            once, with the lighter element first on equivalent sites: treat such
-            sites alike, give elements by site, or take ``distinct=False``.
+            Each is called with a DataFrame of symbols, one column per site, and returns
+            one bool per row, True to keep the crystal. Each crystal is passed once,
+            in general with the lighter element first on equivalent sites. A constraint
+            must therefore treat equivalent sites alike, unless ``elements`` is given by
+            site or ``distinct=False``.
 
         Returns
         -------
         SiteCandidates
-            A sized, sliceable space; see :class:`~sklearn_elmodes.candidates.Candidates`.
+            A lazy sequence of crystals; see :class:`~sklearn_elmodes.candidates.Candidates`.
 
         Raises
         ------
         ValueError
-            If an element is unknown, a site lacks elements, or a row of
-            ``exclude`` cannot be read or does not fit the prototype.
+            If an element is unknown, a site has no elements to choose from, or a row
+            of ``exclude`` cannot be read or does not fit the prototype.
 
         Examples
         --------
@@ -316,7 +324,7 @@ class Prototype:
         return numbers[occupations.sites]
 
     def _advice(self) -> str:
-        """Say how to make an assignment unique."""
+        """Suggest how to make an assignment unique, for a message."""
         names = [name for name, (formula, _) in _KNOWN.items() if formula == self.formula]
         symmetric = [name for name in names if _KNOWN[name][1]]
         if self.name is None and symmetric:
@@ -324,7 +332,7 @@ class Prototype:
         return "declare equivalent_sites"
 
     def _distinct_assignments(self, left: dict[str, int]) -> list[tuple[str, ...]]:
-        """Find up to two assignments that no symmetry makes the same."""
+        """Find up to two assignments that are not related by a symmetry."""
         distinct: dict[tuple[str, ...], None] = {}
         for assignment in self._assignments(left):
             numbers = np.array([[ATOMIC_NUMBERS[symbol] for symbol in assignment]])
@@ -335,13 +343,13 @@ class Prototype:
         return list(distinct)
 
     def _assignments(self, left: dict[str, int]) -> Iterator[tuple[str, ...]]:
-        """Yield the assignments that differ by more than an exchange of equivalent sites."""
+        """Yield the assignments with equivalent sites in order of atomic number."""
         symbols = sorted(left, key=ATOMIC_NUMBERS.__getitem__)
-        before = {  # the preceding equivalent site, which must hold no heavier element
+        before = {  # preceding equivalent site; its element must not be heavier
             b: a for group in self.equivalent_site_indices for a, b in itertools.pairwise(group)
         }
         chosen: list[str] = []
-        dead_ends: set[Any] = set()  # without them the search is exponential
+        dead_ends: set[Any] = set()  # without these the search is exponential
 
         def place(site: int) -> Iterator[tuple[str, ...]]:
             if site == self.n_sites:
@@ -369,7 +377,7 @@ class Prototype:
         return place(0)
 
     def assign_all(self, compositions: Compositions) -> NDArray[np.intp]:
-        """Assign many formulas at once.
+        """Assign the elements of many compositions to the sites.
 
         Parameters
         ----------
@@ -383,18 +391,19 @@ class Prototype:
         Raises
         ------
         RowError
-            As :meth:`assign`, with the row.
+            If :meth:`assign` would raise for a row.
         """
         assigned, rejected = self._assign_rows(compositions)
         raise_first(rejected)
         return assigned
 
     def _assign_rows(self, compositions: Compositions) -> tuple[NDArray[np.intp], Reasons]:
-        """Assign the formulas that fit, and give reasons against the others."""
+        """Assign the compositions that fit, and give the reason for each of the others."""
         n_samples, n_sites = len(compositions), self.n_sites
         assigned = np.zeros((n_samples, n_sites), dtype=np.intp)
         done = np.zeros(n_samples, dtype=bool)
-        # The common case, one element for each site, is a sort by amount, then by weight.
+        # The common case, a different element on each site, is a sort by amount, then by
+        # atomic number.
         simple = np.flatnonzero(np.diff(compositions.starts) == n_sites)
         if len(simple) and self._sorts:
             entries = compositions.starts[simple, None] + np.arange(n_sites)
@@ -455,7 +464,7 @@ def _read_site_sets(
     """Check sets of equivalent sites."""
     message = (
         f"equivalent_sites={shown(equivalent_sites)} must be a sequence of sets of two "
-        'sites or more: [("A", "B")].'
+        'sites or more, such as [("A", "B")].'
     )
     try:
         given = list(equivalent_sites)
@@ -479,10 +488,10 @@ def _read_site_sets(
 
 
 def _read_orders(sites: tuple[str, ...], formula: str, permutations: Any) -> list[tuple[int, ...]]:
-    """Read orders of the sites, given by their letters, as indices."""
+    """Convert permutations from letters of the sites to indices."""
     message = (
-        f"permutations={shown(permutations)} must be orders of the sites of {formula!r}: "
-        f"[{''.join(reversed(sites))!r}]."
+        f"permutations={shown(permutations)} must be orders of the sites of {formula!r}, "
+        f"such as [{''.join(reversed(sites))!r}]."
     )
     try:
         orders = [] if isinstance(permutations, str) else [tuple(order) for order in permutations]

@@ -1,4 +1,4 @@
-"""Predict every candidate of a large space, and keep the best."""
+"""Screening: predict all candidates of a large space and keep the best."""
 
 from __future__ import annotations
 
@@ -48,73 +48,74 @@ def screen(
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> pd.DataFrame:
-    """Predict all candidates in batches, and return the best.
+    """Predict all candidates in batches and return the best.
 
-    Memory is bounded by the batches, however many candidates there are. With
-    ``output`` every prediction is kept in Parquet files, and a run that was
-    killed goes on where it stopped when it is called again.
+    Candidates of a space are generated batch by batch, so memory depends on
+    ``batch_size``, ``n_jobs`` and ``k``, and on the number of candidates only if the
+    space is filtered: by one bit per candidate before filtering. With ``output`` every
+    prediction is written to Parquet files, and a run that was interrupted resumes when
+    it is started again with the same arguments.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted, with ``predict``: a pipeline that begins with an
-        :class:`ElementalModeTransformer`, or anything else that reads the
-        candidates.
+        Fitted estimator with ``predict``: a pipeline that starts with an
+        :class:`ElementalModeTransformer`, or any other that takes the candidates.
     candidates : Candidates, DataFrame or sequence
-        What to predict: a space from :meth:`Prototype.candidates` or
-        :class:`~sklearn_elmodes.candidates.FormulaCandidates`, or a column of
-        formulas, or rows of species. It needs a length and slices.
+        Candidates to predict: a space from :meth:`Prototype.candidates` or
+        :class:`~sklearn_elmodes.candidates.FormulaCandidates`, a column of
+        formulas, or rows of species. It must have a length and support slicing.
     k : int, default=100
-        How many to return.
+        Number of candidates to return.
     objective : {"min", "max"} or callable, default="min"
-        Which are best: those of lowest or highest prediction; or a function of
-        a DataFrame with a column for each site (or "formula"), "predicted" and,
-        where asked for, "std" and "distance", which returns one number for
-        each row, best the lowest. With ``n_jobs`` it runs in other processes.
+        "min" and "max" return the candidates with the lowest or highest prediction. A
+        callable is called with a DataFrame with one column per site (or "formula"),
+        "predicted" and, if computed, "std" and "distance", and returns one score per
+        row; the lowest score is best. With ``n_jobs`` it runs in other processes.
     return_std : bool, default=False
-        Also predict the std; ``estimator.predict`` must take ``return_std``.
+        Whether to predict the standard deviation as well; ``estimator.predict``
+        must take ``return_std``.
     max_std : float, default=None
-        Leave candidates of a larger std out of the best. Implies ``return_std``.
+        Do not return candidates with a larger standard deviation. Implies
+        ``return_std=True``.
     exclude_elements : sequence of str, default=()
-        Candidates with one of these elements are neither predicted nor counted
-        among the best.
+        Skip candidates that contain one of these elements.
     X_train : array-like of shape (n_train,) or (n_train, n_sites), default=None
-        Rows on which the estimator was trained. With them each candidate gets
-        its distance from the nearest of them: Euclidean, between the features
-        that enter the last step of the pipeline (elemental modes), under the
-        best exchange of equivalent sites. It costs about as much as
-        the predictions do.
+        Training data of the estimator. If given, the distance of each candidate from
+        the nearest training sample is computed, see
+        ``sklearn_elmodes.applicability.TrainingDistance``. This takes about as
+        long as the predictions.
     max_distance : float, default=None
-        Leave candidates further away than this out of the best; needs ``X_train``.
+        Do not return candidates with a larger distance; requires ``X_train``.
     output : path-like, default=None
-        Folder for all predictions, a Parquet file for each batch; needs
-        pyarrow. It holds the candidates' numbers as "candidate" and the columns
-        that ``objective`` sees. If it already holds part of the same screening,
-        that part is read instead of computed; ``k``, ``objective``,
-        ``max_std`` and ``max_distance`` may differ.
+        Folder for all predictions, one Parquet file per batch; requires pyarrow. The
+        columns are "candidate", the position of the candidate, and those that
+        ``objective`` takes. Batches of the same screening that are already in the
+        folder are read instead of computed; ``k``, ``objective``, ``max_std`` and
+        ``max_distance`` may differ.
     batch_size : int, default=65536
-        Candidates that are predicted together, and stand in one file.
+        Number of candidates per batch and file.
     n_jobs : int, default=None
-        Number of processes; None means 1, or what a
-        ``joblib.parallel_config`` says. One process already uses all cores.
+        Number of processes; None means 1 unless in a ``joblib.parallel_config``
+        context. A single process already uses all cores.
     verbose : int, default=0
         Show a progress bar if positive.
 
     Returns
     -------
-    DataFrame of shape (at most k, …)
-        The best first, indexed by "candidate", the position in ``candidates``:
-        a column for each site or "formula", then "predicted", "std",
-        "distance" and "score" (of a callable objective) as asked for. Of equal
-        candidates the first wins.
+    DataFrame of shape (at most k, n_columns)
+        The candidates, best first, indexed by their position in ``candidates``. The
+        columns are one per site, or "formula"; "predicted"; "std" and "distance" if
+        computed; and "score" for a callable objective. Ties are broken by position.
 
     Raises
     ------
     ValueError
         If a parameter is out of range, a candidate cannot be read or predicted, or
-        ``output`` holds something else: another space, model or batch size.
+        ``output`` contains other files or another screening: another space, model or
+        batch size.
     ImportError
-        If ``output`` is given and pyarrow is absent.
+        If ``output`` is given and pyarrow is not installed.
 
     Examples
     --------
@@ -131,7 +132,7 @@ def screen(
     if not callable(objective) and objective not in ("min", "max"):
         raise ValueError(f"objective={shown(objective)} must be 'min', 'max' or a callable.")
     if max_distance is not None and X_train is None:
-        raise ValueError("max_distance needs the rows on which the estimator was trained: X_train.")
+        raise ValueError("max_distance requires the training data of the estimator: pass X_train.")
     for name, most in (("max_std", max_std), ("max_distance", max_distance)):
         if most is not None and (not isinstance(most, Real) or np.isnan(most)):
             raise ValueError(f"{name}={shown(most)} must be a number or None.")
@@ -164,13 +165,13 @@ def _run(
     n_jobs: int | None,
     verbose: int,
 ) -> pd.DataFrame:
-    """Predict what is not there yet, and merge the best of all batches."""
+    """Predict the batches that are not stored yet, and merge the best of all batches."""
     from joblib import Parallel, delayed
     from tqdm import tqdm
 
     total = len(candidates)
     best = job(0, part_of(candidates, 0, 0))[2]
-    # One byte for each batch: a list of their starts would fill the memory.
+    # One byte per batch; a list of their starts could be too large.
     missing = np.ones(-(-total // batch_size), dtype=bool)
     with tqdm(
         total=total, desc="Screening", unit=" candidates", unit_scale=True, disable=not verbose
@@ -181,7 +182,7 @@ def _run(
                 missing[start // batch_size] = False
                 best = job.merge(best, job.best(finished))
                 bar.update(min(batch_size, total - start))
-        # Results come as they are ready, so that no batch waits in memory for another.
+        # In order of completion, so that no finished batch waits in memory for a slower one.
         results: Iterator[tuple[int, Any, pd.DataFrame]] = Parallel(
             n_jobs=n_jobs, return_as="generator_unordered"
         )(
@@ -197,9 +198,9 @@ def _run(
     return best.drop(columns="score") if isinstance(job.objective, str) else best
 
 
-@dataclass(eq=False)  # joblib on dask wants its tasks hashable
+@dataclass(eq=False)  # joblib's dask backend requires hashable tasks
 class _Screening:
-    """What is predicted and how: all that another process needs."""
+    """Parameters and computation of a screening, sent to every process."""
 
     estimator: Any
     columns: list[str]
@@ -214,18 +215,18 @@ class _Screening:
 
     @property
     def value_names(self) -> list[str]:
-        """Names of what is computed for each candidate."""
+        """Names of the computed columns."""
         distance = ["distance"] * (self.distance is not None)
         return ["predicted", *["std"] * self.return_std, *distance]
 
     def __call__(self, start: int, part: Any) -> tuple[int, Batch | None, pd.DataFrame]:
-        """Predict a batch; return the predictions where they are kept, and the best."""
+        """Predict a batch; return its start, its predictions if they are stored, and its best."""
         positions, rows = self.wanted(start, part)
         batch = Batch(positions, rows, self.predict(positions, rows))
         return start, batch if self.keep_all else None, self.best(batch)
 
     def wanted(self, start: int, part: Any) -> tuple[NDArray[np.intp], NDArray[Any]]:
-        """Return the candidates of a part that begins at ``start``, without those to avoid."""
+        """Return the candidates of a part that starts at ``start``, without excluded elements."""
         try:
             rows = _rows(part)
             positions = np.arange(start, start + len(rows))
@@ -240,7 +241,7 @@ class _Screening:
     def predict(
         self, positions: NDArray[np.intp], rows: NDArray[Any]
     ) -> dict[str, NDArray[np.float64]]:
-        """Compute what ``value_names`` lists for candidates."""
+        """Compute the columns ``value_names`` for candidates."""
         if not len(rows):
             return dict.fromkeys(self.value_names, np.zeros(0))
         values: dict[str, NDArray[np.float64]] = {}
@@ -265,8 +266,8 @@ class _Screening:
             values[name] = numbers = np.asarray(numbers, dtype=np.float64)
             if numbers.shape != positions.shape:
                 raise ValueError(
-                    f"The estimator gave a result of shape {numbers.shape} for {len(rows)} "
-                    "candidates; one number for each is needed."
+                    f"The estimator returned {name} of shape {numbers.shape} for {len(rows)} "
+                    "candidates; it must return one number for each."
                 )
             if not np.isfinite(numbers).all():
                 row = int(np.flatnonzero(~np.isfinite(numbers))[0])
@@ -277,7 +278,7 @@ class _Screening:
         return values
 
     def named(self, rows: NDArray[Any]) -> Any:
-        """Give the columns the names that the estimator was fitted with, if any."""
+        """Name the columns as in ``fit`` of the estimator, if they had names."""
         import pandas as pd
 
         names = getattr(self.estimator, "feature_names_in_", None)
@@ -286,7 +287,7 @@ class _Screening:
         return pd.DataFrame(rows.reshape(len(rows), len(self.columns)), columns=names)
 
     def frame(self, batch: Batch, chosen: NDArray[np.intp]) -> pd.DataFrame:
-        """Make the table that the user sees."""
+        """Return some candidates of a batch as a DataFrame, without scores."""
         import pandas as pd
 
         species = batch.rows[chosen].reshape(len(chosen), len(self.columns)).astype(object)
@@ -295,7 +296,7 @@ class _Screening:
         return pd.DataFrame(table, index=pd.Index(batch.positions[chosen], name="candidate"))
 
     def best(self, batch: Batch) -> pd.DataFrame:
-        """Choose the best of a batch."""
+        """Return the best candidates of a batch."""
         allowed = np.ones(len(batch.positions), dtype=bool)
         for name, most in (("std", self.max_std), ("distance", self.max_distance)):
             if most is not None:
@@ -315,11 +316,11 @@ class _Screening:
             if np.isnan(score).any():
                 row = chosen[np.flatnonzero(np.isnan(score))[0]]
                 raise ValueError(f"The objective of candidate {batch.positions[row]} is NaN.")
-        order = np.argsort(score, kind="stable")[: self.k]  # of equal ones the first
+        order = np.argsort(score, kind="stable")[: self.k]  # ties by position
         return self.frame(batch, chosen[order]).assign(score=score[order])
 
     def merge(self, *parts: pd.DataFrame) -> pd.DataFrame:
-        """Choose the best of several choices."""
+        """Return the best candidates of several results of ``best``."""
         import pandas as pd
 
         filled = [part for part in parts if len(part)]
@@ -330,10 +331,10 @@ class _Screening:
 
 
 def _columns(estimator: Any, candidates: Any) -> list[str]:
-    """Name the columns of a table of candidates."""
+    """Return the names of the columns of candidates."""
     sliceable = hasattr(candidates, "__len__") and hasattr(candidates, "__getitem__")
     if not sliceable or isinstance(candidates, (str, bytes, Mapping)):
-        raise ValueError(f"candidates must have a length and slices, got {shown(candidates)}.")
+        raise ValueError(f"candidates must have a length and slicing, got {shown(candidates)}.")
     rows = _rows(part_of(candidates, 0, 1))
     n_columns = rows.shape[1] if rows.ndim == 2 else 1
     names: Any = getattr(candidates, "columns", None)
@@ -344,12 +345,12 @@ def _columns(estimator: Any, candidates: Any) -> list[str]:
         names = [f"site_{number}" for number in range(1, n_columns + 1)]
     taken = [name for name in map(str, names) if name in _RESULTS]
     if taken:
-        raise ValueError(f"candidates has a column {taken[0]!r}, the name of a result; rename it.")
+        raise ValueError(f"candidates has a column {taken[0]!r}, which is reserved for results.")
     return list(map(str, names))
 
 
 def _rows(part: Any) -> NDArray[Any]:
-    """Turn candidates into an array: of one dimension, or with a column for each site."""
+    """Convert candidates to an array of shape (n_samples,) or (n_samples, n_sites)."""
     if hasattr(part, "to_numpy"):
         rows = part.to_numpy()
     elif isinstance(part, np.ndarray):
@@ -362,7 +363,7 @@ def _rows(part: Any) -> NDArray[Any]:
 
 
 def _check_space(estimator: Any, candidates: Any, excluded: list[int]) -> None:
-    """Refuse a space that the model cannot read before hours are spent on it."""
+    """Raise before the first prediction if the model cannot predict the whole space."""
     space = candidates.space if isinstance(candidates, CandidatesShard) else candidates
     first = _step(estimator, 0)
     prototype = getattr(first, "prototype_", None)
@@ -372,7 +373,7 @@ def _check_space(estimator: Any, candidates: Any, excluded: list[int]) -> None:
         and space.multiplicities != prototype.multiplicities
     ):
         raise ValueError(
-            f"The candidates have {space.multiplicities} atoms on their sites, and the model was "
+            f"The candidates have {space.multiplicities} atoms on their sites, but the model was "
             f"trained for {prototype.formula}."
         )
     modes = getattr(first, "modes_", None)
@@ -391,7 +392,7 @@ def _check_space(estimator: Any, candidates: Any, excluded: list[int]) -> None:
 
 
 def _step(estimator: Any, place: int) -> Any:
-    """Return a step of a pipeline, or what is no pipeline itself."""
+    """Return a step of a pipeline; return any other estimator unchanged."""
     return estimator.steps[place][1] if hasattr(estimator, "steps") else estimator
 
 

@@ -1,4 +1,4 @@
-"""Compositions to features: the modes of the elements, site by site or pooled."""
+"""Transformer from compositions to features made of elemental modes."""
 
 from __future__ import annotations
 
@@ -29,79 +29,79 @@ from sklearn_elmodes.typing import InputLike
 
 
 class ElementalModeTransformer(TransformerMixin, BaseEstimator):
-    """Turn compositions into features made of elemental modes.
+    """Transform compositions into features made of elemental modes.
 
-    The modes come from an :class:`ElementAutoencoder` over a table of element
-    properties. Fitting never looks at y, and takes from X only its layout: it
-    builds the table of modes and makes sure that every element in X has some.
-    For a named table and the default settings the modes ship with the package,
-    so that fitting is instant; other settings train an auto-encoder, which
-    takes seconds and is repeated for every fold unless the pipeline has a
-    ``memory``.
+    The modes are those of an :class:`ElementAutoencoder` trained on a table of
+    element properties; neither X nor y influences them. ``fit`` creates the table of
+    modes, checks that every row of X can be transformed and records the columns of X.
+    The modes of named tables and default settings are bundled with the package, so
+    that ``fit`` is fast. Other settings train an auto-encoder, which takes seconds and
+    is repeated in every fold of a cross-validation unless the pipeline has a ``memory``.
 
     Parameters
     ----------
     n_components : int, default=12
-        Number of modes of an element.
+        Number of modes per element.
     properties : {"extended", "herr2019"} or DataFrame, default="extended"
-        What is known of the elements: a named table, see
-        :func:`~sklearn_elmodes.elements.property_table`, or a frame of your own
-        indexed by element symbol, with NaN where a value is unknown.
+        Properties of the elements: the name of a table, see
+        :func:`~sklearn_elmodes.elements.property_table`, or a DataFrame indexed by
+        element symbol, with NaN where a value is unknown.
     prototype : str or Prototype, default=None
-        Structure whose sites make the features, such as ``"elpasolite"``; see
-        :class:`Prototype`. None takes formulas of any kind.
+        Structure of all rows, such as ``"elpasolite"``; see :class:`Prototype`. The
+        features are then the modes of the species on each site. None means formulas
+        of any structure.
     pooling : {"statistics"} or None, default="statistics"
-        What becomes of the modes without a prototype: statistics over the
-        composition, for any regressor, or as they are: for each element of the
-        formula, by atomic number, its modes and its atoms in the reduced formula
-        unit, then zeros up to ``max_elements``. That is what
-        ``FormationEnergyRegressor(architecture="set")`` reads.
+        How modes are combined when ``prototype=None``. "statistics" computes
+        statistics over the composition, for any regressor. None returns, for each
+        element in order of atomic number, its modes and its amount in the reduced
+        formula unit, padded with zeros up to ``max_elements``, as required by
+        ``FormationEnergyRegressor(architecture="set")``.
     max_elements : int, default=10
-        Elements in a formula for which there is room with ``pooling=None``.
+        Largest number of elements in a formula; only used when ``pooling=None``.
     handle_unknown : {"error", "nan"}, default="error"
-        What to do with a row whose element has no modes: raise an error that
-        names it, or return NaN in all features of that row.
+        How to treat a row that contains an element without modes: raise an error that
+        names the row and the element, or set all features of the row to NaN.
     dtype : {"float32", "float64"}, default="float32"
-        Type of the output. A network trains in float32 twice as fast.
+        Type of the output. Networks train about twice as fast in float32.
     autoencoder : ElementAutoencoder, default=None
-        Settings for the auto-encoder, apart from its ``n_components``; None
-        takes its defaults with ``random_state=0``.
+        Auto-encoder to clone and train; its ``n_components`` is ignored. None means
+        ``ElementAutoencoder(random_state=0)``.
 
     Attributes
     ----------
     element_modes_ : ElementModes
         The modes of the elements.
     modes_ : DataFrame of shape (n_elements, n_components)
-        The same as a table, by element symbol.
+        The modes as a DataFrame, indexed by element symbol.
     autoencoder_ : ElementAutoencoder or None
-        The auto-encoder that was trained; None for modes that ship with the package.
+        The trained auto-encoder; None if the modes are bundled with the package.
     prototype_ : Prototype or None
+        ``prototype`` as a :class:`Prototype`.
     n_features_in_ : int
         Number of columns of the X seen in ``fit``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, if X was a frame.
+        Names of the columns, if X is a DataFrame.
 
     See Also
     --------
-    FormationEnergyRegressor : A network for such features.
+    FormationEnergyRegressor : Ensemble of networks for these features.
 
     Notes
     -----
-    Without a prototype the features are statistics of the modes over the atoms
-    of a formula unit, with the atomic fractions as weights: mean, standard
-    deviation, smallest and largest value of each mode, and the covariance of
-    each pair of modes. To second order in the
-    modes the energy of a mixture depends on mean and covariance alone, as
-    Pauling's energy of a bond depends on the squared difference in
-    electronegativity. Stoichiometry itself adds the number of elements and the
-    2-norm, 3-norm and maximum of the atomic fractions [1]_.
+    The statistics are the mean, standard deviation, minimum and maximum of each mode
+    and the covariance of each pair of modes over the atoms of a formula unit, weighted
+    by atomic fraction. To second order in the modes the energy of a mixture depends
+    only on mean and covariance, just as Pauling's bond energy depends on the squared
+    difference in electronegativity. The last four features describe the
+    stoichiometry: the number of elements, and the 2-norm, 3-norm and maximum of the
+    atomic fractions [1]_.
 
-    The reduced formula unit has the smallest whole amounts. Where these are not
-    whole, as in La0.85Sr0.15MnO3, it has the smallest whole number of atoms for which
-    they are nearly; see :func:`~sklearn_elmodes.compositions.reduce_amounts`.
+    The reduced formula unit has the smallest integer amounts. For decimal amounts, as
+    in La0.85Sr0.15MnO3, it has the smallest number of atoms for which the amounts are
+    close to integers; see :func:`~sklearn_elmodes.compositions.reduce_amounts`.
 
-    A site may hold a mixture, ``"Na0.5K0.5"``: its modes are the mean of those
-    of its elements (the virtual-crystal approximation).
+    A site may be occupied by a mixture, ``"Na0.5K0.5"``. Its modes are the mean of the
+    modes of its elements (virtual-crystal approximation).
 
     References
     ----------
@@ -158,13 +158,13 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: InputLike, y: Any = None) -> ElementalModeTransformer:
-        """Build the table of modes, and check that X can be read with it.
+        """Create the table of modes, and check that X can be transformed.
 
         Parameters
         ----------
         X : sequence of shape (n_samples,), (n_samples, 1) or (n_samples, n_sites)
             Formula strings, ``{symbol: amount}`` mappings or pymatgen
-            ``Composition`` objects; or, with a prototype, what sits on each
+            ``Composition`` objects; or, with a prototype, the species on each
             site: symbols, atomic numbers or mixtures such as ``"Na0.5K0.5"``.
         y : None
             Ignored.
@@ -175,10 +175,12 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
 
         Raises
         ------
-        ValueError
+        RowError
             If a row cannot be read, does not fit the prototype, has more than
-            ``max_elements`` elements, or contains an element without modes and
+            ``max_elements`` elements, or contains an element without modes when
             ``handle_unknown="error"``.
+        ValueError
+            If X has no rows or the wrong number of columns, or ``properties`` is invalid.
         """
         self._learn()._read(X, reset=True)
         return self
@@ -200,14 +202,23 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit_transform(self, X: InputLike, y: Any = None) -> NDArray[Any]:
-        """Fit and return the features of each row, reading X once.
+        """Fit and return the features of each row; X is read only once.
 
-        Parameters and errors are those of ``fit``.
+        Parameters
+        ----------
+        X : sequence of shape (n_samples,), (n_samples, 1) or (n_samples, n_sites)
+            As in ``fit``.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
         """
         return self._learn()._compute(self._read(X, reset=True))
 
     def check_rows(self, X: InputLike) -> tuple[NDArray[np.intp], pd.DataFrame]:
-        """Find all rows that ``transform`` would refuse or fill with NaN, in one pass.
+        """Find all rows for which ``transform`` would raise an error or return NaN.
 
         The transformer need not be fitted.
 
@@ -219,15 +230,15 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         Returns
         -------
         valid : ndarray of int
-            The rows that can be transformed, in order.
+            Rows that can be transformed, in ascending order.
         rejected : DataFrame of shape (n_rejected, 2)
-            Columns "value" (what the row holds) and "reason", indexed by "row",
-            counted from 0.
+            Columns "value" (the row of X) and "reason", indexed by "row", counted
+            from 0.
 
         Raises
         ------
         ValueError
-            If X is no column of compositions or matrix of species at all.
+            If X is neither a column of compositions nor a matrix of species.
 
         Examples
         --------
@@ -262,14 +273,14 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Checked against the columns seen in ``fit``, and not used.
+            Checked against the columns seen in ``fit``, otherwise ignored.
 
         Returns
         -------
         ndarray of str
-            ``A_mode1``, ``A_mode2``, … for sites; ``mean_mode1``, …,
-            ``covariance_mode1_mode2``, …, ``n_elements``, … for statistics;
-            ``element1_mode1``, …, ``element1_amount``, … without pooling.
+            ``A_mode1``, ``A_mode2``, … with a prototype; ``mean_mode1``, …,
+            ``covariance_mode1_mode2``, …, ``n_elements``, … with statistics;
+            ``element1_mode1``, …, ``element1_amount``, … with ``pooling=None``.
         """
         check_is_fitted(self)
         _check_feature_names_in(self, input_features, generate_names=False)
@@ -277,12 +288,12 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
 
     @property
     def modes_(self) -> pd.DataFrame:
-        """Modes by element symbol."""
+        """Modes as a DataFrame, indexed by element symbol."""
         return self.element_modes_.to_frame()
 
     @property
     def autoencoder_(self) -> ElementAutoencoder | None:
-        """The auto-encoder that was trained, if any."""
+        """The trained auto-encoder, if any."""
         return self.element_modes_.autoencoder
 
     @property
@@ -290,14 +301,14 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         return layout_of(self.prototype_, self.pooling, self.max_elements)
 
     def _learn(self) -> Self:
-        """Set what is fitted but for the columns of X."""
+        """Set the fitted attributes that do not depend on X."""
         self._set_modes(
             ElementModes.from_properties(self.properties, self.n_components, self.autoencoder)
         )
         return self
 
     def _set_mode_table(self, symbols: list[str], values: NDArray[np.float64]) -> None:
-        """Set what is fitted from modes that are known."""
+        """Set the fitted attributes from given modes."""
         self._set_modes(ElementModes(symbols, values, source=_source_of(self.properties)))
 
     def _set_modes(self, modes: ElementModes) -> None:
@@ -305,7 +316,10 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         self.prototype_ = None if self.prototype is None else Prototype.of(self.prototype)
 
     def _comparable(self) -> ElementalModeTransformer:
-        """Return a transformer whose features line up between rows: this one or a pooled one."""
+        """Return a transformer whose features can be compared between rows.
+
+        With ``pooling=None`` a feature belongs to different elements in different rows.
+        """
         if self.prototype_ is not None or self.pooling is not None:
             return self
         pooled = ElementalModeTransformer(
@@ -315,7 +329,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         return pooled
 
     def _read(self, X: Any, *, reset: bool) -> Any:
-        """Read all rows; the first one at fault is in the error."""
+        """Read all rows; raise a RowError for the first bad one."""
         strict = self.handle_unknown == "error"
         X = _inputs.as_sequence(X)
         matter = self._read_as_far_as_possible(X, reset=reset, strict=strict).complete()
@@ -324,7 +338,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         return matter
 
     def _read_as_far_as_possible(self, X: Any, *, reset: bool, strict: bool) -> Reading[Any]:
-        """Read X; reject elements without modes if ``strict``, and rows that have no room."""
+        """Read X and reject bad rows; elements without modes are bad if ``strict``."""
         _check_feature_names(self, X, reset=reset)
         if reset:
             self.n_features_in_ = _inputs.n_columns(X)

@@ -1,4 +1,4 @@
-"""Types for annotations: what the estimators take as X."""
+"""Type aliases for annotations of the X that estimators accept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 class ElementAmounts(Protocol):
-    """A composition of another package, such as pymatgen's ``Composition``."""
+    """A composition object of another package, such as pymatgen's ``Composition``."""
 
     def get_el_amt_dict(self) -> Mapping[str, float]:
         """Return the amounts by element symbol."""
@@ -21,7 +21,7 @@ CompositionLike: TypeAlias = str | Mapping[str, float] | ElementAmounts
 """One composition: a formula, ``{symbol: amount}``, or a pymatgen ``Composition``."""
 
 SpeciesLike: TypeAlias = str | int | np.integer[Any] | Mapping[str, float]
-"""What one site holds: a symbol, an atomic number, or a mixture such as "Na0.5K0.5"."""
+"""The species on one site: a symbol, an atomic number, or a mixture such as "Na0.5K0.5"."""
 
 InputLike: TypeAlias = (
     Sequence[CompositionLike]
@@ -30,4 +30,4 @@ InputLike: TypeAlias = (
     | pd.Series
     | pd.DataFrame
 )
-"""What X may be: a column of compositions or, with a prototype, a column of species per site."""
+"""X: one column of compositions or, with a prototype, one column of species per site."""

@@ -1,6 +1,6 @@
-"""What is fed with arbitrary bytes: only documented errors may come out, and no silent NaN.
+"""Functions to fuzz with arbitrary bytes: only documented errors and no silent NaN.
 
-Run under coverage guidance with ``make fuzz``; the test suite replays what that found.
+``make fuzz`` runs them with coverage guidance; the test suite replays the inputs found.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ def text_of(data):
 
 
 def cells_of(data):
-    """Read rows of cells; a cell is JSON, or else text."""
+    """Read rows of cells; a cell that is not JSON is text."""
     return [[_cell(cell) for cell in line.split(",")] for line in text_of(data).split("\n")]
 
 
@@ -59,7 +59,7 @@ def formula(data):
         else:
             assert amounts
             assert all(0 < amount < np.inf for amount in amounts.values())
-        # A column of it agrees, however it is read.
+        # The vectorised reader must agree.
         try:
             column = parse_formulas(["NaCl", text, "H2O"], **options)
         except ValueError as error:
@@ -181,7 +181,7 @@ def stored_model():
 
 
 def model_header(data):
-    """Give the weights of the stored model another header, with the right checksum."""
+    """Replace the header of the stored model; the checksum is correct."""
     text, (_, arrays) = data.decode("utf-8", "replace"), stored_model()
     checksum = _model_files.checksum(text, arrays)
     model_file(save(arrays, metadata={"sklearn_elmodes": text, "sha256": checksum}))

@@ -24,13 +24,13 @@ def mean(scores):
     return np.mean(list(scores.values()))
 
 
-def test_properties_come_back_from_the_modes(table, fitted):
+def test_properties_are_reconstructed_from_the_modes(table, fitted):
     found = reconstruction_r2(table, fitted.inverse_transform(fitted.transform(table)))
     assert np.mean([found[name] for name in HERR2019_COLUMNS]) > 0.99
     assert min(found.values()) > 0.97
 
 
-def test_few_modes_keep_more_than_as_many_principal_components():
+def test_modes_keep_more_than_as_many_principal_components():
     table = property_table("herr2019")
     autoencoder = ElementAutoencoder(3, random_state=0).fit(table)
     restored = autoencoder.inverse_transform(autoencoder.transform(table))
@@ -40,7 +40,7 @@ def test_few_modes_keep_more_than_as_many_principal_components():
     assert mean(reconstruction_r2(table, restored)) > linear + 0.02
 
 
-def test_an_element_left_out_comes_back_better_than_from_principal_components():
+def test_held_out_elements_are_reconstructed_better_than_by_pca():
     table = property_table("herr2019")
     left_out = table.iloc[3::6]
     rest = table.drop(left_out.index)
@@ -76,8 +76,8 @@ def test_modes_are_canonical(table, fitted):
     assert (overlap[np.abs(overlap).argmax(axis=0), np.arange(12)] > 0).all()
 
 
-def test_gaps_are_filled_sensibly(table):
-    """Hide known radii; the modes should bring them back far better than the mean."""
+def test_missing_values_are_imputed(table):
+    """Hide known radii; their imputed values should be far better than the mean."""
     column = table.columns.get_loc("covalent_radius_pyykko_pm")
     hidden = np.arange(1, 103, 10)
     X = table.to_numpy().copy()
@@ -89,7 +89,7 @@ def test_gaps_are_filled_sensibly(table):
     assert np.abs(restored - truth).mean() < 0.5 * np.abs(truth - truth.mean()).mean()
 
 
-def test_a_gap_that_fit_never_saw_counts_as_average(fitted, table):
+def test_a_value_never_missing_in_fit_is_imputed_by_the_mean(fitted, table):
     row = table.loc[["Na"]].copy()
     modes = fitted.transform(row)
     row["melting_point_k"] = np.nan
@@ -97,7 +97,7 @@ def test_a_gap_that_fit_never_saw_counts_as_average(fitted, table):
     assert np.abs(fitted.transform(row) - modes).max() < 2
 
 
-def test_rows_and_columns_without_any_value(table):
+def test_rows_and_columns_of_nan_raise(table):
     X = table.to_numpy().copy()
     X[3] = np.nan
     with pytest.raises(ValueError, match="Row 3 of X has no known property"):
@@ -108,7 +108,7 @@ def test_rows_and_columns_without_any_value(table):
         ElementAutoencoder().fit(X)
 
 
-def test_inverse_transform_wants_as_many_modes(fitted):
+def test_inverse_transform_checks_the_number_of_modes(fitted):
     with pytest.raises(
         ValueError, match=r"Expected modes of shape \(n_elements, 12\), got \(2, 3\)"
     ):
@@ -116,7 +116,7 @@ def test_inverse_transform_wants_as_many_modes(fitted):
 
 
 @pytest.mark.parametrize("sizes", [(2.5,), (0,), (-1,), [[8, 8]], ("a",), 8])
-def test_wrong_widths(table, sizes):
+def test_invalid_widths(table, sizes):
     with pytest.raises(ValueError, match="hidden_layer_sizes"):
         ElementAutoencoder(hidden_layer_sizes=sizes, max_iter=1).fit(table)
 
@@ -146,7 +146,7 @@ def test_equal_seeds_equal_modes_and_names(table):
     assert first.loss_curve_[-1] < first.loss_curve_[0]
 
 
-def test_divergence_gives_advice(table):
+def test_divergence_raises_with_advice(table):
     with pytest.raises(ValueError, match="Lower learning_rate_init"):
         ElementAutoencoder(
             activation="relu", learning_rate_init=1e200, max_iter=20, random_state=0

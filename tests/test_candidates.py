@@ -1,4 +1,4 @@
-"""Spaces of candidates against brute force."""
+"""Test spaces of candidates against brute force."""
 
 import itertools
 import math
@@ -122,7 +122,7 @@ def test_the_space_of_the_paper(elpasolites):
     assert not pairs & set(map(tuple, rest[100_000:200_000].tolist()))
 
 
-def test_huge_spaces_take_no_time_and_no_memory():
+def test_huge_spaces_are_counted_without_being_listed():
     start = time.process_time()
     space = Prototype("ABCDEFGH").candidates(SYMBOLS[:100])
     assert len(space) == math.perm(100, 8)
@@ -204,7 +204,7 @@ def test_charge_balance_of_crystals():
 
 @pytest.mark.parametrize("most", [0, 10**9])  # in sets, and in a table
 def test_fractions_of_a_charge(monkeypatch, most):
-    """Mean oxidation states need neither gigabytes nor minutes."""
+    """Mean oxidation states take little memory and time."""
     states = {"Fe": ["8/3", "5/2"], "Mn": ["23/7", 3], "Co": ["30/11"], "O": [-2], "F": [-1]}
     monkeypatch.setattr(_oxidation_states, "_MAX_CHARGE", most)
     monkeypatch.setattr(_oxidation_states, "_MAX_CELLS", 10**5)
@@ -231,7 +231,7 @@ def test_common_oxidation_states():
     assert list(mean) == ["Fe3O4"]
 
 
-def test_constraints_see_symbols():
+def test_constraints_get_symbols():
     electronegativity = property_table("extended")["electronegativity_pauling"]
     space = Prototype("ABX3").candidates(
         FEW,
@@ -300,9 +300,9 @@ def test_limits_of_formulas():
         ({"n_elements": 7}, "between 1 and 6"),
         ({"amounts": [0.5]}, "must be integers"),
         ({"amounts": []}, "must be integers"),
-        ({"amounts": range(1, 1000), "n_elements": 3}, "too many to list"),
+        ({"amounts": range(1, 1000), "n_elements": 3}, r"more than 10\*\*7 combinations"),
         ({"max_atoms": 0}, "max_atoms=0"),
-        ({"oxidation_states": "usual"}, "'common' or lists"),
+        ({"oxidation_states": "usual"}, "'common' or a mapping of symbols to lists"),
         ({"oxidation_states": {"Xx": [1]}}, "'Xx'"),
         ({"oxidation_states": {"Li": ["one"]}}, "oxidation_states of 'Li'"),
         ({"oxidation_states": {"Li": [100]}}, "between -20 and 20"),
@@ -310,7 +310,7 @@ def test_limits_of_formulas():
         ({"exclude": ["NaXx"]}, "Row 0: .*'Xx'"),
     ],
 )
-def test_wrong_parameters(settings, message):
+def test_invalid_parameters(settings, message):
     with pytest.raises(ValueError, match=message):
         FormulaCandidates(**{"elements": FEW, **settings})
 
@@ -325,7 +325,7 @@ def test_few_elements_and_single_sites():
         assert list(Prototype("A2").candidates(["Na", "K"], exclude=known)) == [("K",)]
 
 
-def test_constraints_see_equivalent_crystals_once():
+def test_constraints_get_equivalent_crystals_once():
     elpasolite = Prototype("elpasolite")
     assert not len(elpasolite.candidates(FEW, constraints=lambda sites: sites["B"] == "Li"))
     ordered = elpasolite.candidates(
@@ -334,8 +334,8 @@ def test_constraints_see_equivalent_crystals_once():
     assert len(ordered) == 5 * 4 * 3
 
 
-def test_wrong_sites_and_constraints():
-    with pytest.raises(ValueError, match="needs A, B"):
+def test_invalid_sites_and_constraints():
+    with pytest.raises(ValueError, match="one key per site, A, B"):
         Prototype("AB").candidates({"A": ["Na"]})
     with pytest.raises(ValueError, match="elements for the site B is empty"):
         Prototype("AB").candidates({"A": ["Na"], "B": []})

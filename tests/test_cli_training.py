@@ -298,7 +298,8 @@ def test_completion_offers_the_models_that_ship():
 def test_ctrl_c_leaves_a_training_that_goes_on(table, tmp_path):
     checkpoint = tmp_path / "state"
     code = """
-from sklearn_elmodes import cli, training
+from sklearn_elmodes import cli
+from sklearn_elmodes._networks import _training as training
 training._CHECKPOINT_SECONDS = 0
 cli.main()
 """

@@ -23,7 +23,7 @@ NAME = "train_set.pkl"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves bytes whole, in part, cut short or not at all, as the test has it."""
+    """Send the content whole, from an offset, truncated or not at all."""
 
     def do_GET(self):
         server = self.server
@@ -84,7 +84,7 @@ def test_download_verifies_caches_and_is_not_repeated(server, real_bytes, tmp_pa
     assert len(server.requests) == 1
 
 
-def test_a_broken_download_is_taken_up_again(server, real_bytes, tmp_path):
+def test_an_interrupted_download_is_resumed(server, real_bytes, tmp_path):
     server.content, server.cut = real_bytes, 100_000
     with pytest.raises(OSError, match="IncompleteRead"):
         fetch_elpasolites(data_home=tmp_path)
@@ -97,7 +97,7 @@ def test_a_broken_download_is_taken_up_again(server, real_bytes, tmp_path):
     assert files_in(tmp_path) == [NAME]
 
 
-def test_a_server_without_ranges_begins_anew(server, real_bytes, tmp_path):
+def test_a_server_without_ranges_sends_the_whole_file(server, real_bytes, tmp_path):
     server.content, server.cut = real_bytes, 100_000
     with pytest.raises(OSError, match="IncompleteRead"):
         fetch_elpasolites(data_home=tmp_path)
@@ -107,7 +107,7 @@ def test_a_server_without_ranges_begins_anew(server, real_bytes, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["truncated", "flipped", "longer", "page", "hostile", "empty"])
-def test_wrong_bytes_are_refused_and_leave_nothing(server, real_bytes, tmp_path, kind):
+def test_wrong_bytes_raise_and_leave_no_file(server, real_bytes, tmp_path, kind):
     flipped = bytearray(real_bytes)
     flipped[1000] ^= 1
     server.content = {
@@ -125,7 +125,7 @@ def test_wrong_bytes_are_refused_and_leave_nothing(server, real_bytes, tmp_path,
     fetch_elpasolites(data_home=tmp_path)
 
 
-def test_a_damaged_cached_file_is_fetched_again(server, real_bytes, tmp_path):
+def test_a_corrupted_file_is_downloaded_again(server, real_bytes, tmp_path):
     server.content = real_bytes
     (tmp_path / "elpasolites").mkdir()
     (tmp_path / "elpasolites" / NAME).write_bytes(real_bytes[:-5])
@@ -142,7 +142,7 @@ def test_errors_of_the_server(server, tmp_path):
         fetch_elpasolites(data_home=tmp_path, download_if_missing=False)
 
 
-def test_two_at_once(server, real_bytes, tmp_path):
+def test_two_threads_at_once(server, real_bytes, tmp_path):
     server.content = real_bytes
     with ThreadPoolExecutor(2) as pool:
         jobs = [pool.submit(fetch_elpasolites, data_home=tmp_path) for _ in range(2)]
@@ -195,7 +195,7 @@ def test_only_arrays_are_rebuilt_from_the_pickle(real_bytes, tmp_path):
         assert not (tmp_path / "owned").exists(), name
     reconstruct = b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
     huge = reconstruct + b"J\xff\xff\xff\x7f\x85U\x01b\x87R."
-    far = b"\x80\x02}r\xff\xff\xff\x3f."  # a memo of a billion places
+    far = b"\x80\x02}r\xff\xff\xff\x3f."  # a memo of a billion entries
     deep = b"\x80\x02}(K\x01" + b"q\x00h\x00\x86" * 60 + b"Nu."  # a key of 2**60 parts
     called = b"\x80\x02cnumpy\nndarray\n(J\x80\xc3\xc9\x01\x85U\x02O8tR."  # 240 MB of objects
     for content in (huge, far, deep, called, b"", b"\x80", real_bytes[:1000], b"garbage"):
@@ -229,7 +229,7 @@ def test_measured_enthalpies(enthalpies):
 
 
 @pytest.mark.parametrize("place", _expt_formation_enthalpies._PLACES)
-def test_both_places_of_pymatgens_file(place, tmp_path, monkeypatch):
+def test_both_locations_of_the_file_in_pymatgen(place, tmp_path, monkeypatch):
     package = tmp_path / "pymatgen"
     path = package / place
     path.parent.mkdir(parents=True)
@@ -245,7 +245,7 @@ def test_both_places_of_pymatgens_file(place, tmp_path, monkeypatch):
     np.testing.assert_allclose(y, [-1.4])
 
 
-def test_no_pymatgen(monkeypatch):
+def test_without_pymatgen(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match=r"come with pymatgen \(pip install pymatgen\)"):
         load_expt_formation_enthalpies()

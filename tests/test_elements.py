@@ -15,11 +15,11 @@ NIST = "newer value in NIST's Atomic Spectra Database"
 AFFINITY = "newer measurement or estimate, collected in pymatgen"
 POLARIZABILITY = "2023 revision of the table of Schwerdtfeger and Nagle"
 
-# Every value that differs by more than 2 % from the paper's authors' own table.
+# Every value that differs by more than 2 % from the table of the paper's authors.
 DIFFERENCES = {
     "first_ionization_energy_kj_mol": {"Tc": NIST, "Ta": NIST, "Os": NIST},
     "electron_affinity_ev": {
-        "N": "the authors' -0.000725 is -0.07 eV divided by 96.485 once too often",
+        "N": "the authors' -0.000725 is -0.07 eV divided by 96.485 by mistake",
         **dict.fromkeys(["Ar", "Sc", "Ti", "Ga", "Kr", "In", "Lu", "Hf", "Os", "Tl"], AFFINITY),
     },
     "polarizability_au": dict.fromkeys(
@@ -74,9 +74,9 @@ def test_tables_are_copies(name):
     assert property_table(name).loc["H", "mass_u"] == 1.008
 
 
-def test_known_errors_of_the_sources_are_not_here():
+def test_known_errors_of_the_sources_are_absent():
     table = property_table("extended")
-    # matminer ships Allen's electronegativity shifted by 14 rows from lanthanum on.
+    # In matminer the Allen electronegativity is shifted by 14 rows from lanthanum on.
     assert table.loc["Lu", "electronegativity_allen"] == pytest.approx(1.09, abs=0.01)
     assert table.loc["Tl", "electronegativity_allen"] == pytest.approx(1.789)
     assert np.isnan(table.loc["Ce", "electronegativity_allen"])
@@ -96,12 +96,12 @@ def test_every_difference_from_the_authors_table_is_known(shared_table):
         assert set(ours.index[differs]) == set(DIFFERENCES.get(column, ())), column
 
 
-def test_a_rebuild_reproduces_the_shipped_table(tmp_path):
+def test_a_rebuild_reproduces_the_bundled_table(tmp_path):
     import warnings
 
     pytest.importorskip("mendeleev")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the sources warn of their own dependencies
+        warnings.simplefilter("ignore")  # warnings of dependencies of the sources
         table = rebuild.build()
     rebuild.write(table, tmp_path / "elements.csv")
     rebuilt = pd.read_csv(

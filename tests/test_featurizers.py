@@ -18,7 +18,7 @@ from sklearn_elmodes.featurizers import ElementalModes
 
 FORMULAS = ["NaCl", "Ca(OH)2", "Fe2O3", "CuSO4(H2O)5", "Si"]
 
-# pymatgen's and matminer's own, which no setting of ours avoids.
+# Warnings of pymatgen and matminer that no setting avoids.
 pytestmark = pytest.mark.filterwarnings("ignore:.*electronegativity.*:UserWarning")
 
 
@@ -49,7 +49,7 @@ def test_a_frame_keeps_its_index_and_gets_the_features_of_the_transformer(frame,
 
 
 @pytest.mark.parametrize("iterate_over_entries", [True, False])
-def test_beside_magpie(frame, expected, iterate_over_entries):
+def test_with_magpie(frame, expected, iterate_over_entries):
     magpie = ElementProperty.from_preset("magpie")
     both = MultipleFeaturizer([magpie, ElementalModes()], iterate_over_entries)
     both.set_n_jobs(1)
@@ -112,7 +112,7 @@ def test_bad_rows_raise_unless_errors_are_ignored(expected):
     assert featurizer.featurize_many([]) == []
 
 
-def test_bad_rows_beside_magpie_and_one_by_one():
+def test_bad_rows_with_magpie_and_one_by_one():
     entries = [Composition("NaCl"), Composition("Og")]
     both = MultipleFeaturizer([ElementalModes()])
     both.set_n_jobs(1)
@@ -130,7 +130,7 @@ def test_precheck(frame):
     assert featurizer.precheck_dataframe(frame, "composition") == 1.0
 
 
-def test_other_modes_need_a_fit(frame):
+def test_other_modes_require_fit(frame):
     table = property_table("extended").loc[["Na", "Cl", "Si", "Fe", "O", "H"]].iloc[:, :5]
     featurizer = ElementalModes(2, properties=table)
     with pytest.raises(NotFittedError, match="fit_featurize_dataframe"):
@@ -149,7 +149,7 @@ def test_in_a_pipeline_whatever_its_output_is_set_to():
         assert model.fit(FORMULAS, range(5)).predict(FORMULAS).tolist() == [0, 1, 2, 3, 4]
 
 
-def test_together_is_faster_than_row_by_row():
+def test_featurize_many_is_faster_than_row_by_row():
     entries = ["Na2CO3", "Fe2O3"] * 500
     featurizer = ElementalModes()
     featurizer.featurize("NaCl")

@@ -1,4 +1,4 @@
-"""Files appear whole, under any name, with the permissions that they had."""
+"""Test atomic writing: complete files, any name, unchanged permissions."""
 
 import os
 import stat
@@ -8,7 +8,7 @@ import pytest
 from sklearn_elmodes._files import write_atomically
 
 
-def test_permissions_stay(tmp_path):
+def test_permissions_are_kept(tmp_path):
     path = tmp_path / "secret"
     path.write_bytes(b"old")
     path.chmod(0o600)
@@ -28,7 +28,7 @@ def test_the_longest_names_are_written(tmp_path):
     assert path.read_bytes() == b"content"
 
 
-def test_nothing_is_left_of_a_file_that_fails_its_check(tmp_path):
+def test_no_file_is_left_if_the_check_fails(tmp_path):
     def fail(path):
         assert path.read_bytes() == b"new"
         raise ValueError("unreadable")

@@ -386,5 +386,5 @@ def test_checkpoints_of_others_are_refused(data, tmp_path, stop_after):
         FileNotFoundError, match=r"Cannot write the checkpoint: the folder .* does not exist"
     ):
         formulas().fit(X, y, formationenergyregressor__checkpoint=tmp_path / "none" / "state")
-    with pytest.raises(ValueError, match="neither early_stopping nor calibrate_std"):
+    with pytest.raises(ValueError, match="cannot be combined with early_stopping or calibrate_std"):
         formulas(early_stopping=True).fit(X, y, **state)

@@ -48,32 +48,32 @@ UNREADABLE = {
     "Na-1": "negative amount (write a charge as ^2-, and see allow_charge) at position 2",
     "H0O": "zero amount '0' at position 1",
     "H0.0O": "zero amount '0.0' at position 1",
-    "(NaCl": "bracket '(' is never closed, opened at position 0",
-    "NaCl)": "bracket ')' was never opened at position 4",
+    "(NaCl": "unclosed '(' at position 0",
+    "NaCl)": "unmatched ')' at position 4",
     "(Na]": "']' closes '(' at position 3",
     "()2": "empty brackets at position 1",
     "Na()": "empty brackets at position 3",
     "": "it is empty",
     "  ": "it is empty",
-    "Na+": "a charge is not part of a composition at position 2",
-    "SO4^2-": "a charge is not part of a composition at position 3",
+    "Na+": "unexpected charge (see allow_charge) at position 2",
+    "SO4^2-": "unexpected charge (see allow_charge) at position 3",
     "H２O": "'２' is not a plain digit 0-9 at position 1",
     "H₂O": "'₂' is not a plain digit 0-9 at position 1",
-    "nacl": "'n' begins no element symbol at position 0",
-    "Na Cl": "white space at position 2",
+    "nacl": "an element symbol cannot begin with 'n' at position 0",
+    "Na Cl": "unexpected white space at position 2",
     " NaXx": "unknown element 'Xx' at position 3",
     "2H2O": "a formula cannot begin with a number at position 0",
-    "NaCl·": "an element is missing at position 5",
-    "·NaCl": "an element is missing at position 0",
-    "Li1.5.2": "unclear '.' (write 0.5 for an amount, '·' between parts) at position 5",
-    "H.5O": "unclear '.' (write 0.5 for an amount, '·' between parts) at position 1",
-    "Na2e5": "'e' begins no element symbol at position 3",
+    "NaCl·": "expected an element at position 5",
+    "·NaCl": "expected an element at position 0",
+    "Li1.5.2": "ambiguous '.' (write 0.5 for an amount, '·' between parts) at position 5",
+    "H.5O": "ambiguous '.' (write 0.5 for an amount, '·' between parts) at position 1",
+    "Na2e5": "an element symbol cannot begin with 'e' at position 3",
     "D2O": "unknown element 'D' (deuterium; see deuterium_as_hydrogen) at position 0",
-    "Na\nCl": "white space at position 2",
+    "Na\nCl": "unexpected white space at position 2",
     "NaCl,": "unexpected ',' at position 4",
-    "Na1.5H2O": "unclear '.' (write '·' before crystal water, or brackets) at position 2",
-    "FeO1.5H2O": "unclear '.' (write '·' before crystal water, or brackets) at position 3",
-    "Co2.5H2O": "unclear '.' (write '·' before crystal water, or brackets) at position 2",
+    "Na1.5H2O": "ambiguous '.' (write '·' before water, or use brackets) at position 2",
+    "FeO1.5H2O": "ambiguous '.' (write '·' before water, or use brackets) at position 3",
+    "Co2.5H2O": "ambiguous '.' (write '·' before water, or use brackets) at position 2",
     "H" + "9" * 400: "amount too large",
     "(SO4)2-": "negative amount (write a charge as ^2-, and see allow_charge) at position 6",
 }
@@ -95,12 +95,12 @@ def test_unreadable_names_text_reason_and_position(formula):
     assert UNREADABLE[formula] in str(raised.value)
 
 
-def test_order_is_that_of_appearance():
+def test_elements_keep_the_order_of_appearance():
     assert list(parse_formula("Ca(OH)2")) == ["Ca", "O", "H"]
     assert list(parse_formulas(["ONaCl"])[0]) == ["O", "Na", "Cl"]
 
 
-def test_deuterium_and_charges_when_asked_for():
+def test_deuterium_and_charges_on_request():
     assert parse_formula("D2O", deuterium_as_hydrogen=True) == {"H": 2, "O": 1}
     assert parse_formula("HDO", deuterium_as_hydrogen=True) == {"H": 2, "O": 1}
     assert parse_formula("SO4^2-", allow_charge=True) == {"S": 1, "O": 4}
@@ -135,7 +135,7 @@ def test_bad_values_name_the_row(value, message):
         parse_formulas(["NaCl", value])
 
 
-def test_rows_count_from_the_end_too():
+def test_negative_rows_count_from_the_end():
     compositions = parse_formulas(["NaCl", "KBr"])
     assert compositions[-1] == {"K": 1, "Br": 1}
     with pytest.raises(IndexError):
@@ -143,7 +143,7 @@ def test_rows_count_from_the_end_too():
 
 
 @pytest.mark.parametrize("value", ["NaCl", {"Na": 1}, Composition("NaCl"), 5, {"NaCl", "KBr"}])
-def test_a_single_value_is_no_column(value):
+def test_a_single_value_is_not_a_column(value):
     with pytest.raises(ValueError, match="Expected a sequence of formulas"):
         parse_formulas(value)
 
@@ -172,7 +172,7 @@ def test_containers():
         assert [compositions[row] for row in range(3)] == expected
 
 
-def test_two_columns_are_refused():
+def test_two_columns_raise():
     for X in (np.array([["Na", "Cl"]]), [["Na", "Cl"]], pd.DataFrame([["Na", "Cl"]])):
         with pytest.raises(ValueError, match="one column of formulas"):
             parse_formulas(X)
@@ -250,7 +250,7 @@ formulas_generated = st.lists(groups, min_size=1, max_size=4).map("".join)
 def test_generated_formulas_agree_with_pymatgen(formula):
     if formula.endswith("H2O"):  # ".5H2O" may be crystal water
         formula += "2"
-    round_brackets = formula.translate(str.maketrans("[]{}", "()()"))  # the ones it always knew
+    round_brackets = formula.translate(str.maketrans("[]{}", "()()"))  # all versions read these
     expected = pytest.approx(Composition(round_brackets).get_el_amt_dict(), rel=1e-6)
     assert parse_formula(formula) == expected
     assert parse_formulas(["NaCl", formula, "K"])[1] == expected
@@ -285,7 +285,7 @@ for text in ("(" * n, "(" * n + "H" + ")" * n, "+" * n + "x", "H" * n, ".1" * n,
 
 
 def test_long_input_takes_linear_time():
-    """It takes some ten seconds of CPU time; a quadratic reader would take hours."""
+    """Takes about ten seconds of CPU time; a reader of quadratic cost would take hours."""
     subprocess.run([sys.executable, "-c", LONG], check=True)
 
 
@@ -312,7 +312,7 @@ def test_reduced_formula_units(formula, reduced):
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=6), st.floats(1e-3, 1e3))
-def test_reduction_forgets_the_scale(amounts, scale):
+def test_reduction_is_independent_of_the_scale(amounts, scale):
     whole = np.array([amounts], dtype=float)
     reduced = reduce_amounts(whole)
     unit = whole / np.gcd.reduce(whole.astype(int), axis=1)[0]

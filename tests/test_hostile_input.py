@@ -1,4 +1,4 @@
-"""Arbitrary input gives documented errors: no crash, no hang, no silent NaN."""
+"""Test that arbitrary input raises documented errors: no crash, no hang, no silent NaN."""
 
 import base64
 import json
@@ -9,14 +9,14 @@ from fuzz_targets import SEEDS, TARGETS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-# Cases that a coverage-guided run found to take a path of their own, by target.
+# Inputs with a code path of their own, found by coverage-guided fuzzing, by target.
 CORPUS = json.loads((Path(__file__).parent / "data" / "fuzz_corpus.json").read_text())
 
 CHARACTERS = "ABCDHNOFKaleilr0123456789.()[]{}·*+-^ ,\n\"'{}:eE\x00µ２"
 
 
 def mutations(seeds):
-    """Seeds with a part cut out, repeated or replaced."""
+    """Draw seeds with a part removed, repeated or replaced."""
 
     @st.composite
     def mutated(draw):

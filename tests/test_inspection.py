@@ -33,7 +33,7 @@ def transformer():
     return ElementalModeTransformer().fit(["NaCl"])
 
 
-def test_layout_has_118_places_and_agrees_with_the_table():
+def test_layout_has_118_cells_and_agrees_with_the_table():
     places = [table_position(symbol) for symbol in SYMBOLS]
     assert len(set(places)) == 118
     table = property_table("extended").dropna(subset="group")
@@ -53,7 +53,7 @@ def test_periodic_table_colours_and_hatches():
     for symbol in ("U", "O"):
         assert display.cells_[symbol].get_hatch() == "////"
         assert display.cells_[symbol].get_facecolor() == to_rgba("white")
-    assert display.text_["H"].get_color() == "white"  # readable on dark
+    assert display.text_["H"].get_color() == "white"  # readable on a dark cell
     assert display.figure_.axes[1].get_ylabel() == "a value (eV)"
 
 
@@ -66,14 +66,14 @@ def test_periodic_table_of_a_mode(transformer):
     )
 
 
-def test_gaps_of_any_kind_are_hatched():
+def test_missing_values_of_any_kind_are_hatched():
     for gap in (None, np.nan, pd.NA):
         display = PeriodicTableDisplay({"H": 1.0, "He": 2, "Li": gap}).plot()
         assert display.cells_["Li"].get_hatch() == "////"
         assert display.cells_["He"].get_hatch() is None
 
 
-def test_displays_of_a_pipeline_in_a_part_of_a_figure(transformer):
+def test_displays_of_a_pipeline_in_a_subfigure(transformer):
     _, part = plt.figure().subfigures(1, 2)
     display = PeriodicTableDisplay.from_estimator(load_pretrained("oqmd"), ax=part.subplots())
     assert display.values == transformer.modes_["mode1"].to_dict()
@@ -81,10 +81,10 @@ def test_displays_of_a_pipeline_in_a_part_of_a_figure(transformer):
         ModeMapDisplay.from_estimator(Ridge().fit([[0.0], [1.0]], [0.0, 1.0]))
 
 
-def test_bad_values(transformer):
+def test_invalid_values(transformer):
     with pytest.raises(ValueError, match="mode=99 must lie between 1 and 12"):
         PeriodicTableDisplay.from_estimator(transformer, mode=99)
-    with pytest.raises(ValueError, match="'Xx' is no element symbol"):
+    with pytest.raises(ValueError, match="'Xx' is not an element symbol"):
         PeriodicTableDisplay({"Xx": 1.0}).plot()
     with pytest.raises(ValueError, match="no finite value"):
         PeriodicTableDisplay({"H": np.nan}).plot()
@@ -106,17 +106,17 @@ def test_nearest_elements_and_neighbours(transformer):
     distances = np.linalg.norm(modes.loc[order] - modes.loc["Cl"], axis=1)
     assert (np.diff(distances) >= 0).all()
     line = pd.DataFrame({"x": [0.0, 1.0, 2.5, 10.0, 11.0]}, index=["Na", "K", "Rb", "Cl", "Ce"])
-    # Na, K and Rb are of one group; neither Cl and Ce, nor Ce and Cl, are near.
+    # Na, K and Rb are in one group; Cl and Ce are not neighbours of each other.
     assert share_of_neighbours(line) == 3 / 5
     with pytest.raises(ValueError, match="'Xx' has no modes"):
         nearest_elements(modes, "Xx")
     gap = line.replace(1.0, np.nan)
     for call in (share_of_neighbours, lambda frame: nearest_elements(frame, "Na")):
-        with pytest.raises(ValueError, match=r"The modes of K hold NaN"):
+        with pytest.raises(ValueError, match=r"The modes of K contain NaN"):
             call(gap)
-        with pytest.raises(ValueError, match="several rows for Na"):
+        with pytest.raises(ValueError, match="modes has several rows for Na"):
             call(line.loc[["K", "Na", "Na"]])
-        with pytest.raises(ValueError, match="'Xx' is no element symbol"):
+        with pytest.raises(ValueError, match="'Xx' is not an element symbol"):
             call(line.rename(index={"Ce": "Xx"}))
     with pytest.raises(ValueError, match="At least two elements"):
         share_of_neighbours(line.iloc[:1])
@@ -165,7 +165,9 @@ def test_mode_map_of_a_projection(transformer):
     expected = PCA(2).fit_transform(transformer.modes_.to_numpy())
     np.testing.assert_allclose(display.points_.get_offsets(), expected)
     assert display.ax_.get_xlabel() == "PCA, first axis"
-    with pytest.raises(ValueError, match=r"PCA\(n_components=3\) must make 2 columns, not \(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"PCA\(n_components=3\) must return 2 columns, not \(3,\)"
+    ):
         ModeMapDisplay(transformer.modes_, projection=PCA(3)).plot()
     with pytest.raises(ValueError, match=r"pair=\(1, 99\): there is no mode 99"):
         ModeMapDisplay(transformer.modes_, pair=(1, 99)).plot()
@@ -178,7 +180,7 @@ def test_parity_with_std():
     y, std = rng.randn(200), rng.rand(200)
     predicted = y + 0.1
     display = ParityDisplay.from_predictions(y, predicted, std)
-    order = np.argsort(std)  # the least certain on top
+    order = np.argsort(std)  # the largest std on top
     np.testing.assert_allclose(display.points_.get_offsets(), np.c_[predicted, y][order])
     np.testing.assert_allclose(display.points_.get_array(), std[order])
     assert display.text_.get_text() == "MAE 0.100"
@@ -245,7 +247,7 @@ def test_error_by_element():
         "Ca": 2,
         "S": 1,
     }
-    with pytest.raises(ValueError, match=r"7 rows in X, and \(1,\) errors"):
+    with pytest.raises(ValueError, match=r"X has 7 rows, but y_true - y_pred has the shape \(1,\)"):
         error_by_element(FORMULAS, [1.0], [1.0])
 
 

@@ -49,7 +49,7 @@ def test_min_samples_and_elements():
         (LeaveOneElementOut(), [["Na", "Cl"], ["K", "Xx"]], "Row 1: .*unknown element 'Xx'"),
     ],
 )
-def test_refusals(splitter, X, message):
+def test_invalid_arguments(splitter, X, message):
     with pytest.raises(ValueError, match=message):
         list(splitter.split(X))
     with pytest.raises(ValueError, match="depends on X"):
@@ -70,7 +70,7 @@ def test_sites_and_formulas_agree(elpasolites):
         assert not (X[one[1]] == one[0]).any()
 
 
-def test_mixed_sites_count_for_both_elements():
+def test_mixtures_on_a_site_contain_both_elements():
     folds = list(LeaveOneElementOut().split_by_element([["Na0.5K0.5", "Cl"], ["Na", "Br"]]))
     assert {element: test.tolist() for element, _, test in folds} == {
         "Cl": [0],
@@ -102,7 +102,7 @@ def test_groups_and_periods():
     }
 
 
-def test_cross_val_predict_where_the_test_sets_are_a_partition(elpasolites):
+def test_cross_val_predict_if_the_test_sets_are_a_partition(elpasolites):
     X, y = elpasolites
     halogens = ["F", "Cl", "Br", "I"]
     one = np.isin(X, halogens).sum(axis=1) == 1

@@ -17,7 +17,7 @@ def model():
     return load_pretrained("elpasolites")
 
 
-def test_amounts_go_linearly_and_end_at_the_pure_species():
+def test_amounts_change_linearly_between_the_pure_species():
     x, crystals = alchemical_path(["Na", 13], ["K", "Al"], n_points=1001)
     assert crystals.shape == (1001, 2)
     assert crystals[0].tolist() == ["Na", "Al"]
@@ -38,11 +38,11 @@ def test_traces_too_small_to_write_are_left_out():
 
 
 @pytest.mark.parametrize(("start", "end"), PATHS)
-def test_energies_end_at_those_of_the_pure_crystals(model, start, end):
+def test_end_points_have_the_energies_of_the_pure_crystals(model, start, end):
     _, crystals = alchemical_path(start, end)
     modes = model[0]
     np.testing.assert_array_equal(modes.transform(crystals)[[0, -1]], modes.transform([start, end]))
-    # Other rows in a batch of float32 move the last bits.
+    # In float32 the last bits depend on the other rows of a batch.
     np.testing.assert_allclose(
         model.predict(crystals)[[0, -1]], model.predict([start, end]), rtol=0, atol=1e-6
     )
@@ -54,8 +54,8 @@ def test_energies_are_smooth(model, start, end):
         np.abs(np.diff(model.predict(alchemical_path(start, end, n_points)[1]))).max()
         for n_points in (101, 1001)
     )
-    assert coarse < 0.05  # eV/atom for a hundredth of the way
-    assert fine < coarse / 8  # no jump: ten times smaller steps for ten times as many
+    assert coarse < 0.05  # eV/atom for a hundredth of the path
+    assert fine < coarse / 8  # no jump: steps shrink with their number
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_energies_are_smooth(model, start, end):
         ((["Na", "Xx"], ["K", "Al"]), "Site 2: .*unknown element 'Xx'"),
     ],
 )
-def test_refusals(arguments, message):
+def test_invalid_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         alchemical_path(*arguments)
 
@@ -81,6 +81,6 @@ def test_traces_count_as_contained():
     assert contains.sum() == 2
 
 
-def test_the_first_wrong_row_is_named():
+def test_the_error_names_the_first_bad_row():
     with pytest.raises(ValueError, match="Row 0: site 2: 300 is neither"):
         contained_elements(np.array([[11, 300], [200, 17]]))

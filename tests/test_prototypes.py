@@ -45,7 +45,7 @@ def test_reading(formula, sites, multiplicities, equivalent):
         ("ABX3", [("A", "B"), ("B", "A")], "must name sites of 'ABX3', each once"),
     ],
 )
-def test_refusals(formula, equivalent, message):
+def test_invalid_prototypes(formula, equivalent, message):
     with pytest.raises(ValueError, match=message):
         Prototype(formula, equivalent)
 
@@ -65,25 +65,25 @@ def test_equality_and_repr():
         assert eval(repr(prototype)) == prototype
 
 
-def test_a_structure_is_more_than_its_formula():
+def test_a_formula_does_not_determine_the_structure():
     """Rock salt, CsCl and zinc blende are all AB."""
     for name, formula in (("rock-salt", "AB"), ("perovskite", "ABX3"), ("elpasolite", "ABC2D6")):
         assert Prototype(name) != Prototype(formula)
         assert Prototype(name).formula == Prototype(formula).formula == formula
         assert (Prototype(name).name, Prototype(formula).name) == (name, None)
-    # The symmetry may be that of rock salt, and the structure another one.
+    # Another structure may have the symmetry of rock salt.
     assert Prototype("AB", [("A", "B")]) != Prototype("rock-salt")
     with pytest.raises(ValueError, match="name the structure if it is 'rock-salt', or declare"):
         Prototype("AB").assign(parse_formula("NaCl"))
 
 
-def test_exchanges_that_go_together():
+def test_coupled_exchanges():
     coupled = Prototype("ABC2D2", permutations=["BADC"])
     assert coupled.permutations == ((0, 1, 2, 3), (1, 0, 3, 2))
     assert coupled.equivalent_sites == ()
     assert coupled != Prototype("ABC2D2")
     assert coupled != Prototype("ABC2D2", [("A", "B"), ("C", "D")])
-    # Four assignments, which are two crystals.
+    # Four assignments of two distinct crystals.
     with pytest.raises(ValueError, match="A=Na B=K C=F D=Cl or A=Na B=K C=Cl D=F"):
         coupled.assign({"Na": 1, "K": 1, "F": 2, "Cl": 2})
     assert coupled.assign({"Na": 1, "K": 1, "F": 4}) == ("Na", "K", "F", "F")
@@ -103,7 +103,7 @@ def test_exchanges_that_go_together():
         (["CBA"], "Sites A, C of 'ABC2' cannot be equivalent: their multiplicities differ"),
     ],
 )
-def test_refused_permutations(permutations, message):
+def test_invalid_permutations(permutations, message):
     with pytest.raises(ValueError, match=message):
         Prototype("ABC2", permutations=permutations)
 
@@ -146,7 +146,7 @@ def test_ambiguity_is_an_error_that_shows_two_ways():
         Prototype("ABX3").assign_all(parse_formulas(["O5", "CaTiO3"]))
 
 
-def test_ambiguity_vanishes_with_equivalent_sites():
+def test_equivalent_sites_resolve_the_ambiguity():
     prototype = Prototype("ABX3", equivalent_sites=[("A", "B")])
     assert prototype.assign(parse_formula("CaTiO3")) == ("Ca", "Ti", "O")
 
@@ -157,7 +157,7 @@ def test_misfit_names_the_row(formula):
         Prototype("elpasolite").assign_all(parse_formulas(["K2NaAlF6", formula]))
 
 
-def test_sorting_agrees_with_searching(elpasolites):
+def test_assignment_by_sorting_and_by_search_agree(elpasolites):
     X, _ = elpasolites
     prototype = Prototype("elpasolite")
     formulas = [f"{a}{b}{c}2{d}6" for a, b, c, d in X]
@@ -176,8 +176,8 @@ def test_long_values_are_cut_in_messages():
     assert len(str(caught.value)) < 300
 
 
-def test_assignment_takes_no_exponential_time():
-    """Without memory of its dead ends the search takes minutes here, and hours for twelve rows."""
+def test_assignment_does_not_take_exponential_time():
+    """Without a cache of dead ends a row takes minutes, and all twelve take hours."""
     letters, symbols = "ABCDEFGHIJKL", "Na K Rb Cs Li Be Mg Ca Sr Ba".split()
     prototype = Prototype("".join(f"{letter}2" for letter in letters))
     composition = dict.fromkeys(symbols, 2.0) | {"F": 1.0, "Cl": 3.0}
@@ -191,7 +191,7 @@ def test_tiny_and_empty_compositions():
     assert prototype.assign({"Na": 2e-310, "Cl": 1e-310}) == ("Cl", "Na")
     with pytest.raises(ValueError, match="does not fit the prototype AB2"):
         prototype.assign({"Na": 1e-310, "Cl": 1e-310})
-    with pytest.raises(ValueError, match="is no composition"):
+    with pytest.raises(ValueError, match="is not a composition"):
         prototype.assign({})
     with pytest.raises(ValueError, match="unknown element symbol 'Xx'"):
         prototype.assign({"Xx": 1, "Na": 1})

@@ -1,4 +1,4 @@
-"""Screening against plain prediction, interrupted, in parallel and on a cluster."""
+"""Test screening against plain prediction, interrupted, in parallel and on a cluster."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def space():
 
 @pytest.fixture(scope="module")
 def everything(model, space):
-    """What a screening should find, without one."""
+    """Predict the whole space without a screening."""
     table = pd.DataFrame(space.to_numpy().astype(object), columns=SITES)
     table["predicted"], table["std"] = model.predict(space.to_numpy(), return_std=True)
     table.index.name = "candidate"
@@ -119,7 +119,7 @@ def test_distance_with_steps_between(space, between):
     np.testing.assert_allclose(found["distance"], 0, atol=1e-2)
 
 
-def test_rows_at_fault_are_counted_in_all_candidates(tmp_path):
+def test_errors_name_the_position_in_all_candidates(tmp_path):
     formulas = ["NaCl", "KCl", "NaBr", "NaXx"]
     ridge = make_pipeline(ElementalModeTransformer(), Ridge()).fit(formulas[:3], [1.0, 2.0, 3.0])
     for settings in ({}, {"exclude_elements": ["F"]}, {"output": tmp_path / "new"}):
@@ -131,7 +131,7 @@ def test_rows_at_fault_are_counted_in_all_candidates(tmp_path):
         screen(ridge, formulas[:3], return_std=True)
     crystals = make_pipeline(ElementalModeTransformer(prototype="AB"), Ridge())
     crystals.fit([["Na", "Cl"], ["K", "Br"]], [1.0, 2.0])
-    with pytest.raises(ValueError, match="Row 3: it has 1 sites where row 0 has 2"):
+    with pytest.raises(ValueError, match="Row 3: expected 2 sites, as in row 0, got 1"):
         screen(crystals, [["Na", "Cl"], ["K", "Br"], ["K", "Cl"], "NaBr"], batch_size=2)
 
 
@@ -171,7 +171,7 @@ def test_any_regressor_and_any_sequence(model, space):
 
 
 class Constant(RegressorMixin, BaseEstimator):
-    """Gives all the same, or what is no number."""
+    """Predict a constant, which may be NaN."""
 
     def __init__(self, value=0.0):
         self.value = value
@@ -184,20 +184,23 @@ class Constant(RegressorMixin, BaseEstimator):
         return np.full(len(X), self.value)
 
 
-def test_of_equal_candidates_the_first_win(space):
+def test_ties_are_broken_by_position(space):
     found = screen(Constant().fit(None), space, k=5, batch_size=3, n_jobs=2)
     assert found.index.tolist() == [0, 1, 2, 3, 4]
     assert screen(Constant().fit(None), space[:0]).empty
 
 
-def test_wrong_use_is_refused(model, space):
+def test_invalid_arguments(model, space):
     for settings, message in [
         ({"k": 0}, "k=0"),
         ({"batch_size": 1.5}, "batch_size=1.5"),
         ({"objective": "lowest"}, "'min', 'max' or a callable"),
-        ({"max_distance": 1.0}, "max_distance needs"),
+        ({"max_distance": 1.0}, "max_distance requires"),
         ({"exclude_elements": ["Xx"]}, "exclude_elements: .*'Xx'"),
-        ({"exclude_elements": "CO"}, "exclude_elements must be a list of symbols, got 'CO'"),
+        (
+            {"exclude_elements": "CO"},
+            r"exclude_elements must be a list of symbols such as \['Li'\], got 'CO'",
+        ),
         ({"max_std": "0.1"}, "max_std='0.1' must be a number"),
         ({"max_std": np.nan}, "must be a number"),
         ({"objective": lambda frame: [1.0]}, "one number for each"),
@@ -208,15 +211,15 @@ def test_wrong_use_is_refused(model, space):
     ]:
         with pytest.raises(ValueError, match=message):
             screen(model, space, **settings)
-    with pytest.raises(ValueError, match="has a column 'std', the name of a result"):
+    with pytest.raises(ValueError, match="has a column 'std', which is reserved for results"):
         screen(model, pd.DataFrame({"std": ["K2NaAlF6"]}))
-    with pytest.raises(ValueError, match="must have a length and slices"):
+    with pytest.raises(ValueError, match="must have a length and slicing"):
         screen(model, iter(["NaCl"]))
     for single in ("NaCl", {"Na": 1}):
-        with pytest.raises(ValueError, match="must have a length and slices"):
+        with pytest.raises(ValueError, match="must have a length and slicing"):
             screen(model, single)
     for other in ("ABCD", "A2BCD6"):
-        with pytest.raises(ValueError, match="the model was trained for ABC2D6"):
+        with pytest.raises(ValueError, match="but the model was trained for ABC2D6"):
             screen(model, Prototype(other).candidates(ELEMENTS).shard(0, 2))
     with pytest.raises(ValueError, match="Candidate 0, H Li O F, has the predicted value nan"):
         screen(Constant(np.nan).fit(None), space[:1])
@@ -252,7 +255,7 @@ def test_a_finished_screening_is_read_with_other_filters(model, space, everythin
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.glob("part-*")}
 
 
-def test_a_folder_of_another_screening_is_refused(model, space, tmp_path):
+def test_a_folder_of_another_screening_raises(model, space, tmp_path):
     settings = {"output": tmp_path / "own", "batch_size": 1000}
     screen(model, space, **settings)
     other = Prototype("elpasolite").candidates([*ELEMENTS[:-1], "Br"])
@@ -274,21 +277,21 @@ def test_a_folder_of_another_screening_is_refused(model, space, tmp_path):
     screen(Constant(1e-6).fit(None), space, **small)
     with pytest.raises(ValueError, match="another model"):
         screen(Constant(5e-5).fit(None), space, **small)
-    (tmp_path / "own" / "._screening.json.0123").touch()  # what a killed process may leave
+    (tmp_path / "own" / "._screening.json.0123").touch()  # a killed process may leave this
     screen(model, space, **settings)
     folder = tmp_path / "foreign"
     folder.mkdir()
     (folder / "thesis.tex").write_text("all of it")
-    with pytest.raises(ValueError, match="holds other files"):
+    with pytest.raises(ValueError, match="contains other files"):
         screen(model, space, output=folder)
     assert [path.name for path in folder.iterdir()] == ["thesis.tex"]
     for record in ("{}", "[]", "null", "{", '{"format": 1}', "\udcff"):
         (folder / "_screening.json").write_bytes(record.encode(errors="surrogateescape"))
-        with pytest.raises(ValueError, match="no record of a screening"):
+        with pytest.raises(ValueError, match="is not a screening manifest"):
             screen(model, space, output=folder)
 
 
-def test_damaged_shards_are_written_again_and_foreign_ones_refused(model, space, tmp_path):
+def test_corrupted_shards_are_rewritten_and_foreign_ones_raise(model, space, tmp_path):
     settings = {"output": tmp_path, "batch_size": 1000, "k": 5}
     expected = screen(model, space, **settings)
     first, second = sorted(tmp_path.glob("part-*"))[:2]
@@ -301,7 +304,7 @@ def test_damaged_shards_are_written_again_and_foreign_ones_refused(model, space,
             first.write_bytes(damage)
         else:
             damage.to_parquet(first, index=False)
-        with pytest.warns(UserWarning, match="part-000000.parquet is damaged"):
+        with pytest.warns(UserWarning, match="part-000000.parquet is corrupted"):
             pd.testing.assert_frame_equal(screen(model, space, **settings), expected)
         assert first.read_bytes() == whole
     first.write_bytes(second.read_bytes())
@@ -312,7 +315,7 @@ def test_damaged_shards_are_written_again_and_foreign_ones_refused(model, space,
         screen(model, space, **settings)
 
 
-def test_a_flipped_bit_is_noticed(model, space, tmp_path):
+def test_a_flipped_bit_is_detected(model, space, tmp_path):
     settings = {"output": tmp_path, "batch_size": 500, "k": 5}
     expected = screen(model, space, **settings)
     path = min(tmp_path.glob("part-*"))
@@ -322,7 +325,7 @@ def test_a_flipped_bit_is_noticed(model, space, tmp_path):
         content = bytearray(whole)
         content[position] ^= 1 << rng.randint(8)
         path.write_bytes(content)
-        with pytest.warns(UserWarning, match="part-000000.parquet is damaged"):
+        with pytest.warns(UserWarning, match="part-000000.parquet is corrupted"):
             pd.testing.assert_frame_equal(screen(model, space, **settings), expected)
         assert path.read_bytes() == whole
 
@@ -364,7 +367,7 @@ def test_killed_and_resumed(model, space, tmp_path, number):
     assert all(path.stat().st_mtime_ns == when for path, when in finished.items())
 
 
-def test_processes_give_the_same(model, space):
+def test_parallel_results_are_equal(model, space):
     settings = {"k": 20, "return_std": True, "batch_size": 500}
     expected = screen(model, space, **settings)
     pd.testing.assert_frame_equal(screen(model, space, n_jobs=2, **settings), expected)
@@ -372,7 +375,7 @@ def test_processes_give_the_same(model, space):
 
 @pytest.fixture
 def cluster(tmp_path):
-    """A dask scheduler and two workers, processes of their own that talk over TCP."""
+    """Start a dask scheduler and two workers as separate processes that use TCP."""
     distributed = pytest.importorskip("distributed")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "SCIPY_ARRAY_API": "1"}
     address_file = tmp_path / "scheduler.json"
@@ -402,7 +405,7 @@ def cluster(tmp_path):
             process.wait()
 
 
-@pytest.mark.filterwarnings("ignore")  # what a cluster says about a lost worker
+@pytest.mark.filterwarnings("ignore")  # dask warns of the lost worker
 def test_dask_cluster_that_loses_a_worker(model, space, tmp_path, cluster, monkeypatch):
     _, workers = cluster
     settings = {"k": 20, "return_std": True, "batch_size": 128}
@@ -422,7 +425,7 @@ def test_dask_cluster_that_loses_a_worker(model, space, tmp_path, cluster, monke
     monkeypatch.setattr("pathlib.Path.replace", kill)
     with joblib.parallel_config(backend="dask"):
         found = screen(model, space, output=output, **settings)
-    assert killed[0] < -(-len(space) // 128), "it was over before the worker died"
+    assert killed[0] < -(-len(space) // 128), "the screening finished before the worker died"
     assert workers[0].wait() == -signal.SIGKILL
     assert workers[1].poll() is None
     pd.testing.assert_frame_equal(found, expected)
@@ -443,13 +446,13 @@ def test_grid_search_on_a_dask_cluster(cluster):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_without_pyarrow_the_message_says_what_to_install(model, space, tmp_path, monkeypatch):
+def test_the_message_without_pyarrow_names_the_package(model, space, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(ImportError, match=r"sklearn-elmodes\[screen\]"):
         screen(model, space, output=Path(tmp_path))
 
 
-def test_distance_and_screening_with_a_network_for_sets():
+def test_distance_and_screening_with_a_set_network():
     formulas = ["NaCl", "KBr", "Fe2O3", "CaTiO3", "LiF", "SiO2"]
     model = make_formation_energy_pipeline(max_iter=2, random_state=0).fit(formulas, range(6))
     space = FormulaCandidates(["Li", "Fe", "O"], amounts=range(1, 4))

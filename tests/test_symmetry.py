@@ -1,4 +1,4 @@
-"""Permutations of sites."""
+"""Test permutations of sites."""
 
 import itertools
 
@@ -8,7 +8,7 @@ import pytest
 from sklearn_elmodes._symmetry import canonical_order, equivalent_sets, permutation_group
 
 
-def test_sets_of_sites_are_all_their_exchanges():
+def test_sets_of_sites_generate_all_their_permutations():
     group = permutation_group(4, [(0, 1)])
     assert group == ((0, 1, 2, 3), (1, 0, 2, 3))
     both = permutation_group(5, [(3, 0), (1, 2, 4)])
@@ -19,7 +19,7 @@ def test_sets_of_sites_are_all_their_exchanges():
     assert equivalent_sets(permutation_group(3)) == ()
 
 
-def test_exchanges_that_go_together():
+def test_coupled_exchanges():
     group = permutation_group(4, permutations=[(1, 0, 3, 2)])
     assert group == ((0, 1, 2, 3), (1, 0, 3, 2))
     assert equivalent_sets(group) is None
@@ -32,7 +32,7 @@ def test_exchanges_that_go_together():
 @pytest.mark.parametrize(
     ("permutations", "message"),
     [
-        ([(1, 2, 0)], r"form a group: \(1, 2, 0\) and then \(1, 2, 0\) make \(2, 0, 1\)"),
+        ([(1, 2, 0)], r"form a group: \(1, 2, 0\) composed with \(1, 2, 0\) is \(2, 0, 1\)"),
         ([(0, 1)], "must be orders of the sites 0 to 2"),
         ([(0, 0, 1)], "must be orders of the sites 0 to 2"),
         ([("A", "B", "C")], "must be orders of the sites 0 to 2"),
@@ -40,7 +40,7 @@ def test_exchanges_that_go_together():
         ([5], "must be orders of the sites 0 to 2"),
     ],
 )
-def test_what_is_no_group_is_refused(permutations, message):
+def test_permutations_must_form_a_group(permutations, message):
     with pytest.raises(ValueError, match=message):
         permutation_group(3, permutations=permutations)
 

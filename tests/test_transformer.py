@@ -25,7 +25,7 @@ def sites():
     return ElementalModeTransformer(prototype="elpasolite", dtype="float64").fit(["K2NaAlF6"])
 
 
-def test_pooled_features_against_their_definition(transformer):
+def test_pooled_features_match_their_definition(transformer):
     features = pd.DataFrame(
         transformer.transform(FORMULAS), columns=transformer.get_feature_names_out()
     )
@@ -58,7 +58,7 @@ def test_features_do_not_depend_on_how_a_composition_is_written(transformer):
     np.testing.assert_allclose(features, np.tile(features[0], (6, 1)), atol=1e-12)
 
 
-def test_rows_do_not_depend_on_their_company(transformer):
+def test_features_of_a_row_do_not_depend_on_other_rows(transformer):
     formulas = FORMULAS * 1000  # more than one block
     features = transformer.transform(formulas)
     np.testing.assert_array_equal(features[: len(FORMULAS)], transformer.transform(FORMULAS))
@@ -89,7 +89,7 @@ def test_sites_hold_the_modes_of_their_elements(sites):
     np.testing.assert_allclose(features, sites.modes_.loc[["Na", "Al", "K", "F"]], rtol=1e-12)
 
 
-def test_all_ways_to_write_sites_agree(sites, elpasolites):
+def test_all_forms_of_sites_agree(sites, elpasolites):
     X = elpasolites[0][:500]
     expected = sites.transform(X)
     numbers = np.vectorize(ATOMIC_NUMBERS.get)(X)
@@ -146,8 +146,11 @@ def test_alchemical_sites_mix_modes_and_end_at_the_pure_elements(sites):
         ([["Na", "Al", "K", "F"], ["Na", True, "K", "F"]], "Row 1: site B: True is neither"),
         (np.array([[11, 13, 19, 9], [11, 13, 200, 9], [0, 13, 19, 9]]), "Row 1: site C: 200 is"),
         ([["Na", "Al", "K", "Og"]], "Row 0: site D: no modes for the element Og"),
-        ([["Na", "Al", "K"]], "X has 3 columns; the prototype ABC2D6 has the 4 sites A, B, C, D"),
-        ([["Na", "Al", "K", "F"], ["Na", "Al", "K"]], "Row 1: it has 3 sites where row 0 has 4"),
+        ([["Na", "Al", "K"]], "X has 3 columns; the prototype ABC2D6 has 4 sites: A, B, C, D"),
+        (
+            [["Na", "Al", "K", "F"], ["Na", "Al", "K"]],
+            "Row 1: expected 4 sites, as in row 0, got 3",
+        ),
         (["NaCl"], "Row 0: Na1 Cl1 does not fit the prototype ABC2D6"),
     ],
 )
@@ -168,14 +171,14 @@ def test_an_element_without_modes_is_named_with_its_row_and_formula():
     assert np.isnan(features[1]).all()
 
 
-def test_unknown_elements_on_sites_give_nan_only_on_request():
+def test_unknown_elements_on_sites_are_nan_only_on_request():
     salts = ElementalModeTransformer(prototype="rock-salt", handle_unknown="nan")
     features = salts.fit_transform([["Na", "Cl"], ["Og", "Cl"]])
     assert np.isfinite(features[0]).all()
     assert np.isnan(features[1]).all()
 
 
-def test_a_table_of_ones_own(elpasolites):
+def test_custom_property_table(elpasolites):
     table = property_table("extended")[["period", "group", "electronegativity_pauling"]].loc[
         ["Na", "K", "Cl"]
     ]
@@ -188,23 +191,23 @@ def test_a_table_of_ones_own(elpasolites):
     pd.testing.assert_frame_equal(table, before)
     with pytest.raises(ValueError, match="no modes for the element Br, which the DataFrame"):
         own.transform(["KBr"])
-    with pytest.raises(ValueError, match="'Foo' is none"):
+    with pytest.raises(ValueError, match="'Foo' is not an element symbol"):
         own.set_params(properties=table.rename({"Na": "Foo"})).fit(["KCl"])
     with pytest.raises(ValueError, match="several rows for the element K"):
         own.set_params(properties=table.rename({"Na": "K"})).fit(["KCl"])
 
 
 @pytest.mark.parametrize("name", PROPERTY_TABLES)
-def test_shipped_modes_are_what_training_gives(name, tmp_path):
+def test_bundled_modes_equal_trained_modes(name, tmp_path):
     rebuild.write_modes(tmp_path)
     rebuilt = pd.read_csv(tmp_path / f"modes_{name}.csv", index_col=0, keep_default_na=False)
     shipped = ElementModes.from_properties(name).to_frame()
     assert rebuilt.index.equals(shipped.index)
-    # Machines round differently, and training carries that on.
+    # Rounding differs between machines, and training amplifies it.
     assert np.abs(rebuilt - shipped).to_numpy().max() < 0.05
 
 
-def test_default_settings_take_the_shipped_modes():
+def test_default_settings_use_the_bundled_modes():
     transformer = ElementalModeTransformer().fit(["NaCl"])
     assert transformer.autoencoder_ is None
     shipped = ElementModes.from_properties("extended").to_frame()
@@ -225,7 +228,7 @@ def test_one_site():
     np.testing.assert_array_equal(metals.transform(np.array([[11]])), expected[:1])
 
 
-def test_prototype_objects_and_strings_are_alike():
+def test_prototype_objects_and_strings_are_equivalent():
     X = ["CaTiO3"]
     prototype = Prototype("ABX3", equivalent_sites=[("A", "B")])
     assert ElementalModeTransformer(prototype=prototype).fit_transform(X).shape == (1, 36)
@@ -286,7 +289,7 @@ def test_check_rows_with_a_prototype(sites, X, valid):
         (["K2NaAlF6", {"Na": 1e-310}, ["K", "Br"], [], ["K2NaAlF6"]], [0, 1, 4]),
     ],
 )
-def test_check_rows_takes_whatever_transform_takes(sites, X, valid):
+def test_check_rows_and_transform_take_the_same_input(sites, X, valid):
     found, rejected = sites.check_rows(X)
     assert found.tolist() == valid
     assert (rejected["reason"].str.len() > 10).all()
@@ -297,7 +300,7 @@ def test_check_rows_takes_whatever_transform_takes(sites, X, valid):
     )
 
 
-def test_check_rows_refuses_what_is_no_column(sites):
+def test_check_rows_raises_without_a_column(sites):
     for X in (5, None, "NaCl", b"NaCl", np.array("NaCl"), {"Na": 1}, {"NaCl"}):
         with pytest.raises(ValueError, match="Expected"):
             sites.check_rows(X)
@@ -305,7 +308,7 @@ def test_check_rows_refuses_what_is_no_column(sites):
             sites.transform(X)
 
 
-def test_check_rows_rejects_what_would_become_nan():
+def test_check_rows_rejects_rows_that_would_become_nan():
     lenient = ElementalModeTransformer(handle_unknown="nan").fit(["NaCl"])
     assert lenient.check_rows(["NaCl", "OgF"])[0].tolist() == [0]
     lenient = ElementalModeTransformer(prototype="rock-salt", handle_unknown="nan").fit(["NaCl"])
@@ -318,11 +321,11 @@ def test_check_rows_rejects_what_would_become_nan():
         ({"a": [1.0, 2.0, "x"]}, "properties must be numbers"),
         ({"a": [1.0, 2.0, {}]}, "properties must be numbers"),
         ({"a": [1.0, 2.0, 10**400]}, "properties must be numbers"),
-        ({"a": [1.0, 2.0, np.inf]}, "properties holds inf for Cl in the column 'a'"),
+        ({"a": [1.0, 2.0, np.inf]}, "properties contains inf for Cl in the column 'a'"),
         ({"a": [1e200, -1e200, 1e200]}, "Property 0 of X is too large to scale"),
     ],
 )
-def test_odd_property_tables_are_refused(table, message):
+def test_invalid_property_tables(table, message):
     frame = pd.DataFrame(table, index=["Na", "K", "Cl"], dtype=object)
     with pytest.raises(ValueError, match=message):
         ElementalModeTransformer(1, properties=frame).fit(["NaCl"])
@@ -348,7 +351,7 @@ def test_property_tables_of_other_types():
         ([["Na", "Al", "K", "Xx"], ["Na", "Al", "K"]], "Row 0: site D: .*unknown element 'Xx'"),
     ],
 )
-def test_the_first_row_at_fault_is_named_whatever_its_fault(sites, X, message):
+def test_the_error_names_the_first_bad_row(sites, X, message):
     with pytest.raises(ValueError, match=message) as caught:
         sites.transform(X)
     assert caught.value.__context__ is None
@@ -375,10 +378,10 @@ def test_without_pooling_each_element_keeps_its_modes_and_amount():
     assert not blocks[1, 1:].any()
 
 
-def test_without_pooling_rows_need_room_and_modes():
+def test_without_pooling_rows_are_limited_by_max_elements_and_modes():
     transformer = ElementalModeTransformer(pooling=None, max_elements=3).fit(["NaCl"])
     formulas = ["NaCl", "K2NaAlF6", "Og", "CaTiO3"]
-    with pytest.raises(ValueError, match=r"Row 1.*4 elements.*room for max_elements=3"):
+    with pytest.raises(ValueError, match=r"Row 1.*4 elements, more than max_elements=3"):
         transformer.transform(formulas)
     valid, rejected = transformer.check_rows(formulas)
     assert valid.tolist() == [0, 3]

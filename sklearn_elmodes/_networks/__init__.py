@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Values of the parameter ``architecture``, and the modules that define them.
 ARCHITECTURES = {"sites": "_sites", "set": "_sets"}
 # Architectures that need non-negative input; listed here because tags must not load torch.
-NON_NEGATIVE = frozenset({"set"})
+NON_NEGATIVE = ("set",)
 
 
 def architecture(name: str) -> Architecture:

@@ -1,4 +1,4 @@
-"""What all datasets share: descriptions, bunches, verified downloads."""
+"""Helpers shared by the datasets: bunches, descriptions and verified downloads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def make_bunch(
     return_X_y: bool,
     as_frame: bool,
 ) -> Any:
-    """Return a dataset in scikit-learn's manner."""
+    """Return a dataset in the same form as scikit-learn's loaders."""
     frame = None
     X: Any = data
     y: Any = target
@@ -57,18 +57,17 @@ def fetch_file(
     download_if_missing: bool,
     max_bytes: int,
 ) -> Path:
-    """Return the path of a verified file, downloading it if need be.
+    """Return the path of a file with the given checksum, downloading it if necessary.
 
-    A file that is in place and verifies is never downloaded again. A download
-    that broke off is taken up where it ended; the file appears under its name
-    only when it is whole and verified.
+    An interrupted download is resumed. The file gets its name only after the checksum
+    was verified, and is then not downloaded again.
 
     Raises
     ------
     OSError
-        If the file is missing and must not be, or cannot be downloaded.
+        If the file is missing and ``download_if_missing=False``, or cannot be downloaded.
     ValueError
-        If what was downloaded is not the expected file.
+        If the downloaded file has another checksum or is larger than ``max_bytes``.
     """
     directory = Path(get_data_home(data_home)) / folder
     path = directory / url.rsplit("/", 1)[-1]
@@ -76,8 +75,8 @@ def fetch_file(
         return path
     if not download_if_missing:
         raise OSError(
-            f"{path} is missing or does not verify, and download_if_missing=False forbids "
-            "to download it."
+            f"{path} is missing or has the wrong checksum, and is not downloaded because "
+            "download_if_missing=False."
         )
     directory.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
@@ -105,7 +104,7 @@ def _verifies(path: Path, sha256: str) -> bool:
 
 
 class _ResumingDownloader:
-    """A pooch downloader that goes on from the bytes of an earlier attempt."""
+    """A pooch downloader that resumes an interrupted download."""
 
     def __init__(self, partial: Path, max_bytes: int) -> None:
         self.partial = partial
@@ -115,12 +114,12 @@ class _ResumingDownloader:
         done = self.partial.stat().st_size if self.partial.exists() else 0
         headers = {"Range": f"bytes={done}-", "Accept-Encoding": "identity"} if done else {}
         with requests.get(url, headers=headers, stream=True, timeout=30) as response:
-            if response.status_code == 416:  # nothing is left to fetch
+            if response.status_code == 416:  # the partial file is complete
                 chunks: Any = ()
             else:
                 response.raise_for_status()
                 chunks = response.iter_content(1 << 13)
-                if response.status_code != 206:  # the server begins anew
+                if response.status_code != 206:  # the server sends the whole file
                     done = 0
             with self.partial.open("ab" if done else "wb") as file:
                 for chunk in chunks:

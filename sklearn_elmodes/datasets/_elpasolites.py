@@ -21,12 +21,12 @@ _URL = (
 _SHA256 = "1281342b1c68984e3056433c42afa0f5f3b95db0da4a0ef089ca028abdac88ac"
 _MAX_BYTES = 254_417
 _ATOMS_PER_FORMULA_UNIT = 10
-# All that the file uses. Others could ask for gigabytes in a few bytes.
+# The opcodes in the file. Others could allocate gigabytes from a few bytes.
 _OPCODES = frozenset(
     "PROTO STOP MARK NONE NEWFALSE BININT BININT1 BININT2 SHORT_BINSTRING BINSTRING BINUNICODE "
     "TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_DICT SETITEMS BINPUT BINGET GLOBAL REDUCE BUILD".split()
 )
-_MAX_TUPLES = 16  # a tuple of tuples of tuples takes exponential time as a key
+_MAX_TUPLES = 16  # hashing nested tuples can take exponential time
 
 
 def fetch_elpasolites(
@@ -36,11 +36,12 @@ def fetch_elpasolites(
     return_X_y: bool = False,
     as_frame: bool = False,
 ) -> Any:
-    """Load the elpasolite formation energies (regression).
+    """Load the elpasolite dataset (regression).
 
-    Density-functional formation energies of 10,590 crystals ABC2D6 of 39
-    elements, by Faber, Lindmaa, von Lilienfeld and Armiento [1]_, in the file
-    of Herr et al. The file (254 kB) is downloaded once and verified.
+    Formation energies of 10,590 crystals ABC2D6 of 39 elements, calculated with
+    density-functional theory by Faber, Lindmaa, von Lilienfeld and Armiento [1]_.
+    The file, published by Herr et al. (254 kB), is downloaded on first use and its
+    checksum is verified.
 
     =============   ====================
     Samples total                 10,590
@@ -51,14 +52,14 @@ def fetch_elpasolites(
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder for downloads; None takes scikit-learn's, see
+        Folder for downloads; None means the folder of scikit-learn, see
         ``sklearn.datasets.get_data_home``.
     download_if_missing : bool, default=True
-        If False, raise an OSError when the file is not there.
+        If False, raise an OSError if the file has not been downloaded.
     return_X_y : bool, default=False
-        Return ``(data, target)`` instead of a Bunch.
+        If True, return ``(data, target)`` instead of a Bunch.
     as_frame : bool, default=False
-        Return pandas objects.
+        If True, return pandas objects instead of arrays.
 
     Returns
     -------
@@ -70,9 +71,9 @@ def fetch_elpasolites(
     Raises
     ------
     OSError
-        If the file cannot be had.
+        If the file is missing and cannot be downloaded.
     ValueError
-        If the download does not verify.
+        If the downloaded file has the wrong checksum.
 
     References
     ----------
@@ -108,7 +109,11 @@ def fetch_elpasolites(
 
 
 def read_elpasolites(content: bytes) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Read the pickled file without trusting it.
+    """Read the pickled file safely: it can create only numeric arrays.
+
+    Parameters
+    ----------
+    content : bytes
 
     Returns
     -------
@@ -119,7 +124,7 @@ def read_elpasolites(content: bytes) -> tuple[NDArray[np.intp], NDArray[np.float
     Raises
     ------
     ValueError
-        If the content is anything but the two numeric arrays expected.
+        If the content is not the two expected numeric arrays.
     """
     try:
         n_tuples = 0
@@ -139,39 +144,39 @@ def read_elpasolites(content: bytes) -> tuple[NDArray[np.intp], NDArray[np.float
             and bool(np.isfinite(energies).all())
             and bool(((atomic_numbers >= 1) & (atomic_numbers <= len(SYMBOLS))).all())
         )
-    except Exception as error:  # a damaged pickle may raise nearly anything
+    except Exception as error:  # a corrupted pickle can raise almost any exception
         raise ValueError(f"The elpasolite file cannot be read: {error}") from error
     if not usable:
         raise ValueError(
-            "The elpasolite file must hold atomic numbers 'ANs' of shape (n, 4) and finite "
+            "The elpasolite file must contain atomic numbers 'ANs' of shape (n, 4) and finite "
             "energies 'FEs' of shape (n,)."
         )
     return atomic_numbers.astype(np.intp), energies.astype(float) / _ATOMS_PER_FORMULA_UNIT
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Rebuild numeric NumPy arrays and nothing else."""
+    """Unpickler that creates only numeric NumPy arrays."""
 
     def find_class(self, module: str, name: str) -> Any:
         allowed = {
             ("numpy.core.multiarray", "_reconstruct"): _empty_array,
             ("numpy._core.multiarray", "_reconstruct"): _empty_array,
-            ("numpy", "ndarray"): None,  # an argument of _reconstruct, not to be called
+            ("numpy", "ndarray"): None,  # an argument of _reconstruct that must not be callable
             ("numpy", "dtype"): _numeric_dtype,
         }
         if (module, name) in allowed:
             return allowed[module, name]
-        raise ValueError(f"it asks for {module}.{name}; only NumPy arrays may be in it")
+        raise ValueError(f"{module}.{name} is not allowed, only numeric NumPy arrays")
 
 
 def _empty_array(_: Any, shape: Any, __: Any) -> NDArray[Any]:
     if shape != (0,):
-        raise ValueError("it asks for an array of unusual form")
+        raise ValueError("unexpected shape of an array")
     return np.empty(0)
 
 
 def _numeric_dtype(code: Any, *_: Any) -> np.dtype[Any]:
     if code not in ("i4", "i8", "f4", "f8"):
-        raise ValueError(f"it holds an array of type {code!r}, no number")
-    # A copy, for unpickling sets the byte order of what it is given.
+        raise ValueError(f"unexpected array type {code!r}")
+    # newbyteorder copies, because unpickling modifies the dtype.
     return np.dtype(code).newbyteorder("=")

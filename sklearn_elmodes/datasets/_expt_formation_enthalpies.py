@@ -1,4 +1,4 @@
-"""Measured formation enthalpies that ship inside pymatgen."""
+"""Measured formation enthalpies in a data file of pymatgen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from sklearn_elmodes.datasets._base import make_bunch
 from sklearn_elmodes.formulas import parse_formulas
 
-# Releases from 2026 on, and those before.
+# In releases from 2026 on, and in older ones.
 _PLACES = (
     "analysis/compatibility/exp_compounds.json.gz",
     "entries/exp_compounds.json.gz",
@@ -23,7 +23,7 @@ _PLACES = (
 def load_expt_formation_enthalpies(*, return_X_y: bool = False, as_frame: bool = False) -> Any:
     """Load measured formation enthalpies of 2,135 compounds (regression).
 
-    They come with pymatgen, which matminer brings along: no download is made.
+    They are read from a file of pymatgen, a dependency of matminer; nothing is downloaded.
 
     =============   ====================
     Samples total                  2,135
@@ -33,9 +33,9 @@ def load_expt_formation_enthalpies(*, return_X_y: bool = False, as_frame: bool =
     Parameters
     ----------
     return_X_y : bool, default=False
-        Return ``(data, target)`` instead of a Bunch.
+        If True, return ``(data, target)`` instead of a Bunch.
     as_frame : bool, default=False
-        Return pandas objects.
+        If True, return pandas objects instead of arrays.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def load_expt_formation_enthalpies(*, return_X_y: bool = False, as_frame: bool =
     Raises
     ------
     FileNotFoundError
-        If pymatgen is not installed or keeps the file at a place unknown here.
+        If pymatgen is not installed, or the file is not where it is expected in it.
 
     Examples
     --------

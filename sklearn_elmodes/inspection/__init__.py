@@ -1,6 +1,6 @@
-"""What the modes keep and how good predictions are, in numbers and in displays.
+"""Scores and displays of elemental modes and of predictions.
 
-matplotlib is imported only to draw.
+matplotlib is imported only for plotting.
 """
 
 from sklearn_elmodes.inspection._drawing import pyplot

@@ -1,4 +1,4 @@
-"""Displays of the elements: the periodic table, and the plane of two modes."""
+"""Displays of elements: the periodic table and a map of two modes."""
 
 from __future__ import annotations
 
@@ -16,30 +16,32 @@ from sklearn_elmodes.inspection._drawing import BLOCK_COLOURS, pyplot, width_in_
 
 
 def _modes_of(estimator: Any) -> Any:
-    """Return the modes of a fitted transformer, or of the one that a pipeline starts with."""
+    """Return the modes of a fitted transformer or of the first step of a pipeline."""
     first = estimator[0] if isinstance(estimator, Pipeline) else estimator
     check_is_fitted(first)
     if not hasattr(first, "modes_"):
-        raise ValueError(f"{first!r:.200} has no modes; an ElementalModeTransformer has.")
+        raise ValueError(f"{first!r:.200} has no modes; pass an ElementalModeTransformer.")
     return first.modes_
 
 
 class PeriodicTableDisplay:
-    """Values of the elements, as colours in the periodic table.
+    """Periodic table coloured by a value of each element.
 
     Parameters
     ----------
     values : mapping of str to float
-        Value by element symbol; elements left out are hatched.
+        Value by element symbol; elements without a finite value are hatched.
     label : str, default=""
-        Name and unit, for the colour bar.
+        Name and unit of the values, for the colour bar.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
     cells_ : dict of {str: Rectangle}
+        Cell by element symbol.
     text_ : dict of {str: Text}
+        Label by element symbol.
 
     Examples
     --------
@@ -59,18 +61,25 @@ class PeriodicTableDisplay:
     def from_estimator(
         cls, estimator: Any, *, mode: int = 1, ax: Any = None
     ) -> PeriodicTableDisplay:
-        """Draw one mode of a fitted :class:`~sklearn_elmodes.ElementalModeTransformer`.
+        """Plot one mode of a fitted :class:`~sklearn_elmodes.ElementalModeTransformer`.
 
         Parameters
         ----------
         estimator : ElementalModeTransformer, or a pipeline that starts with one
+            Fitted.
         mode : int, default=1
             Number of the mode, from 1.
         ax : matplotlib Axes, default=None
+            Axes to plot on; None creates a figure.
 
         Returns
         -------
         PeriodicTableDisplay
+
+        Raises
+        ------
+        ValueError
+            If the estimator has no modes, or not the mode asked for.
         """
         modes = _modes_of(estimator)
         if not 1 <= mode <= modes.shape[1]:
@@ -78,18 +87,23 @@ class PeriodicTableDisplay:
         return cls(modes[f"mode{mode}"].to_dict(), label=f"mode {mode}").plot(ax=ax)
 
     def plot(self, ax: Any = None, *, cmap: str = "viridis") -> PeriodicTableDisplay:
-        """Draw the table, with symbols that fit the cells at their present size.
+        """Plot the table; the font size of the symbols fits the current size of the axes.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Axes to plot on; None creates a figure.
         cmap : str, default="viridis"
             Colour map.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If ``values`` contains an unknown symbol, or no finite value.
         """
         plt = pyplot()
         import matplotlib as mpl
@@ -99,9 +113,9 @@ class PeriodicTableDisplay:
         known: dict[str, float] = {str(s): v for s, v in values[np.isfinite(values)].items()}
         unknown = set(known) - set(SYMBOLS)
         if unknown:
-            raise ValueError(f"{sorted(unknown)[0]!r} is no element symbol.")
+            raise ValueError(f"{sorted(unknown)[0]!r} is not an element symbol.")
         if not known:
-            raise ValueError("There is no finite value to draw.")
+            raise ValueError("values contains no finite value to plot.")
         if ax is None:
             _, ax = plt.subplots(figsize=(11, 6), layout="constrained")
         ax.set(xlim=(0.4, 18.6), ylim=(10.6, 0.4), aspect="equal")
@@ -137,9 +151,9 @@ class PeriodicTableDisplay:
 
 
 class ModeMapDisplay:
-    """Elements in the plane of two modes, or of a projection of all modes.
+    """Map of the elements by two modes, or by a projection of all modes.
 
-    Labels are placed by textalloc so that they do not collide.
+    textalloc places the labels without overlap.
 
     Parameters
     ----------
@@ -148,10 +162,11 @@ class ModeMapDisplay:
     pair : tuple of int, default=(1, 2)
         Numbers of the two modes, from 1.
     projection : transformer, default=None
-        What makes two numbers of all modes by ``fit_transform``, such as
-        ``TSNE(perplexity=12, random_state=0)``, in place of two modes; it is cloned.
+        Transformer from all modes to two dimensions, such as
+        ``TSNE(perplexity=12, random_state=0)``, instead of ``pair``. It is cloned.
     colour_by : {"block", "group"}, default="block"
-        Block of the periodic table, or its group; the f block belongs to no group.
+        Whether the colour is the block or the group of the periodic table. The f block,
+        which has no group, has its own colour.
 
     Attributes
     ----------
@@ -159,12 +174,7 @@ class ModeMapDisplay:
     figure_ : matplotlib Figure
     points_ : PathCollection
     text_ : dict of {str: Text}
-
-    Raises
-    ------
-    ValueError
-        If there is no such mode, ``colour_by`` is neither of the two, or the
-        projection does not make two columns.
+        Label by element symbol.
 
     Examples
     --------
@@ -199,15 +209,20 @@ class ModeMapDisplay:
         colour_by: str = "block",
         ax: Any = None,
     ) -> ModeMapDisplay:
-        """Draw the modes of a fitted :class:`~sklearn_elmodes.ElementalModeTransformer`.
+        """Plot the modes of a fitted :class:`~sklearn_elmodes.ElementalModeTransformer`.
 
         Parameters
         ----------
         estimator : ElementalModeTransformer, or a pipeline that starts with one
+            Fitted.
         pair : tuple of int, default=(1, 2)
+            Numbers of the two modes, from 1.
         projection : transformer, default=None
+            Transformer from all modes to two dimensions, instead of ``pair``.
         colour_by : {"block", "group"}, default="block"
+            Whether the colour is the block or the group of the periodic table.
         ax : matplotlib Axes, default=None
+            Axes to plot on; None creates a figure.
 
         Returns
         -------
@@ -218,16 +233,22 @@ class ModeMapDisplay:
         return display.plot(ax=ax)
 
     def plot(self, ax: Any = None) -> ModeMapDisplay:
-        """Draw the map; labels fit the size that the axes have now.
+        """Plot the map; the labels are placed for the current size of the axes.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Axes to plot on; None creates a figure.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If a mode of ``pair`` does not exist, ``colour_by`` is invalid, or the
+            projection does not return two columns.
         """
         points, names = self._points()
         plt = pyplot()
@@ -239,7 +260,7 @@ class ModeMapDisplay:
         self.points_ = ax.scatter(*points.T, s=12, c=colours)
         ax.margins(0.06)
         ax.set(xlabel=names[0], ylabel=names[1])
-        # Beside the axes, where it covers no element.
+        # Beside the axes, so that it does not cover elements.
         ax.legend(
             handles=handles,
             frameon=False,
@@ -266,7 +287,7 @@ class ModeMapDisplay:
         return self
 
     def _points(self) -> tuple[Any, list[str]]:
-        """Return where the elements lie, and the names of the two axes."""
+        """Return the coordinates of the elements and the names of the two axes."""
         if self.projection is None:
             names = [f"mode{number}" for number in self.pair]
             for name, number in zip(names, self.pair, strict=True):
@@ -275,12 +296,12 @@ class ModeMapDisplay:
             return self.modes[names].to_numpy(), [f"mode {number}" for number in self.pair]
         points = np.asarray(clone(self.projection).fit_transform(self.modes.to_numpy()))
         if points.shape != (len(self.modes), 2):
-            raise ValueError(f"{self.projection} must make 2 columns, not {points.shape[1:]}.")
+            raise ValueError(f"{self.projection} must return 2 columns, not {points.shape[1:]}.")
         name = type(self.projection).__name__
         return points, [f"{name}, first axis", f"{name}, second axis"]
 
     def _colours(self, plt: Any) -> tuple[list[Any], list[Any]]:
-        """Return a colour for each element, and what stands in the legend."""
+        """Return the colour of each element and the handles of the legend."""
         from matplotlib.lines import Line2D
 
         symbols = list(self.modes.index)

@@ -1,4 +1,4 @@
-"""Displays of predictions: parity, held-out elements, and alchemical paths."""
+"""Displays of predictions: parity, held-out elements and alchemical paths."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ _ERROR = "mean absolute error (eV/atom)"
 
 
 class ParityDisplay:
-    """Predicted against true values, coloured by the std of the prediction.
+    """True against predicted values, coloured by the standard deviation of the prediction.
 
-    For values without a std scikit-learn's ``PredictionErrorDisplay`` does the same.
+    For predictions without a standard deviation use scikit-learn's
+    ``PredictionErrorDisplay``.
 
     Parameters
     ----------
@@ -31,16 +32,16 @@ class ParityDisplay:
     Raises
     ------
     ValueError
-        If lengths differ, or a number is not finite.
+        If the lengths differ, or a value is not finite.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
     points_ : PathCollection
-        The rows, the least certain ones on top.
+        The samples, with the largest standard deviations on top.
     line_ : Line2D
-        Where predictions are right.
+        Line of perfect predictions.
     text_ : Text
         The mean absolute error.
 
@@ -65,16 +66,20 @@ class ParityDisplay:
     def from_estimator(
         cls, estimator: Any, X: Any, y: Any, *, label: str = _ENERGY, ax: Any = None
     ) -> ParityDisplay:
-        """Predict X and draw.
+        """Predict X and plot.
 
         Parameters
         ----------
         estimator : FormationEnergyRegressor or a pipeline that ends in one
-            Fitted, of at least two networks.
-        X : array-like
+            Fitted, with at least two networks.
+        X : array-like of shape (n_samples,) or (n_samples, n_features)
+            Samples to predict.
         y : array-like of shape (n_samples,)
+            True values.
         label : str, default="formation energy (eV/atom)"
+            Name and unit of the values.
         ax : matplotlib Axes, default=None
+            Axes to plot on; None creates a figure.
 
         Returns
         -------
@@ -86,13 +91,16 @@ class ParityDisplay:
     def from_predictions(
         cls, y_true: Any, y_pred: Any, y_std: Any, *, label: str = _ENERGY, ax: Any = None
     ) -> ParityDisplay:
-        """Draw predictions that are there.
+        """Plot given predictions.
 
         Parameters
         ----------
         y_true, y_pred, y_std : array-like of shape (n_samples,)
+            True values, predictions and their standard deviations.
         label : str, default="formation energy (eV/atom)"
+            Name and unit of the values.
         ax : matplotlib Axes, default=None
+            Axes to plot on; None creates a figure.
 
         Returns
         -------
@@ -101,14 +109,14 @@ class ParityDisplay:
         return cls(y_true, y_pred, y_std, label=label).plot(ax=ax)
 
     def plot(self, ax: Any = None, *, cmap: str = "viridis") -> ParityDisplay:
-        """Draw the values.
+        """Plot the values.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Axes to plot on; None creates a figure.
         cmap : str, default="viridis"
-            Colour map of the std.
+            Colour map of the standard deviation.
 
         Returns
         -------
@@ -124,7 +132,7 @@ class ParityDisplay:
             c=self.y_std[order],
             s=10,
             cmap=cmap,
-            vmax=np.quantile(self.y_std, 0.99),  # one wild row must not take all colours
+            vmax=np.quantile(self.y_std, 0.99),  # so that an outlier does not compress the scale
         )
         values = np.concatenate([self.y_true, self.y_pred])
         ends = [values.min(), values.max()]
@@ -132,7 +140,7 @@ class ParityDisplay:
         error = np.abs(self.y_pred - self.y_true).mean()
         ax.set_aspect("equal")
         bar = ax.figure.colorbar(self.points_, ax=ax, extend="max")
-        size = min(width_in_points(ax) / 18, 10)  # so that labels end where the axes do
+        size = min(width_in_points(ax) / 18, 10)  # labels no longer than the axes
         ax.set_xlabel(f"predicted {self.label}", fontsize=size)
         ax.set_ylabel(f"true {self.label}", fontsize=size)
         bar.set_label("std of the prediction", fontsize=size)
@@ -144,7 +152,7 @@ class ParityDisplay:
 
 
 class HeldOutElementsDisplay:
-    """Errors on the samples of each element, by models that never saw that element.
+    """Errors of models on the samples of an element that was held out from training.
 
     Parameters
     ----------
@@ -159,7 +167,7 @@ class HeldOutElementsDisplay:
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
     bars_ : BarContainer
-        From the smallest error to the largest.
+        Bars in ascending order of error.
 
     Examples
     --------
@@ -189,7 +197,7 @@ class HeldOutElementsDisplay:
         label: str = _ERROR,
         ax: Any = None,
     ) -> HeldOutElementsDisplay:
-        """Hold out every element in turn, and draw the errors.
+        """Hold out every element in turn and plot the errors.
 
         Parameters
         ----------
@@ -198,12 +206,15 @@ class HeldOutElementsDisplay:
         X : sequence of shape (n_samples,) or (n_samples, n_sites)
             Compositions, or species per site.
         y : array-like of shape (n_samples,)
+            Target.
         cv : LeaveOneElementOut, default=None
-            What to hold out; None holds out every element.
+            None means ``LeaveOneElementOut()``, which holds out every element.
         n_jobs : int, default=None
-            Elements at a time.
+            Number of elements to run in parallel.
         label : str, default="mean absolute error (eV/atom)"
+            Name and unit of the errors.
         ax : matplotlib Axes, default=None
+            Axes to plot on; None creates a figure.
 
         Returns
         -------
@@ -216,15 +227,17 @@ class HeldOutElementsDisplay:
     def from_predictions(
         cls, predictions: Any, *, label: str = _ERROR, ax: Any = None
     ) -> HeldOutElementsDisplay:
-        """Draw the errors of predictions that are there.
+        """Plot the errors of given predictions.
 
         Parameters
         ----------
         predictions : DataFrame
-            Columns ``held_out`` (the element), ``true`` and ``predicted``, as of
+            Columns ``held_out`` (the element), ``true`` and ``predicted``, as returned by
             :func:`~sklearn_elmodes.model_selection.predict_held_out`.
         label : str, default="mean absolute error (eV/atom)"
+            Name and unit of the errors.
         ax : matplotlib Axes, default=None
+            Axes to plot on; None creates a figure.
 
         Returns
         -------
@@ -233,12 +246,12 @@ class HeldOutElementsDisplay:
         return cls(scores_by_element(predictions), label=label).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> HeldOutElementsDisplay:
-        """Draw a bar for each element, hollow where R² is below 0.95, pale where it is unknown.
+        """Plot a bar for each element, hollow if R² is below 0.95 and pale if it is NaN.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Axes to plot on; None creates a figure.
 
         Returns
         -------
@@ -249,7 +262,7 @@ class HeldOutElementsDisplay:
         if ax is None:
             width = min(max(4.0, 0.28 * len(scores)), 14)
             _, ax = plt.subplots(figsize=(width, 4), layout="constrained")
-        # A group or a period, held out as one, has no block.
+        # A group or period that was held out has no block.
         colours = [
             BLOCK_COLOURS[block_of(name)] if name in ATOMIC_NUMBERS else "0.4"
             for name in scores.index
@@ -280,15 +293,16 @@ class HeldOutElementsDisplay:
 
 
 class AlchemicalPathDisplay:
-    """The prediction along a path from one crystal to another, with its std.
+    """Predictions along the path from one crystal to another, with standard deviations.
 
     Parameters
     ----------
     x : array-like of shape (n_points,)
-        How far along each crystal lies, from 0 to 1.
+        Position of each crystal on the path, from 0 to 1.
     energy, std : array-like of shape (n_points,)
+        Predictions and their standard deviations.
     start, end : str
-        Names of the two ends.
+        Names of the first and the last crystal.
     label : str, default="formation energy (eV/atom)"
         Name and unit of the prediction.
 
@@ -298,7 +312,7 @@ class AlchemicalPathDisplay:
     figure_ : matplotlib Figure
     line_ : Line2D
     band_ : PolyCollection
-        One standard deviation to either side.
+        Band of one standard deviation on either side.
 
     Examples
     --------
@@ -339,16 +353,20 @@ class AlchemicalPathDisplay:
         label: str = _ENERGY,
         ax: Any = None,
     ) -> AlchemicalPathDisplay:
-        """Predict the crystals of :func:`~sklearn_elmodes.occupations.alchemical_path` and draw.
+        """Predict and plot :func:`~sklearn_elmodes.occupations.alchemical_path`.
 
         Parameters
         ----------
         estimator : Pipeline
             Fitted, with a prototype and at least two networks.
         start, end : sequence of species, of length n_sites
+            Species per site of the first and the last crystal.
         n_points : int, default=41
+            Number of crystals, including ``start`` and ``end``.
         label : str, default="formation energy (eV/atom)"
+            Name and unit of the prediction.
         ax : matplotlib Axes, default=None
+            Axes to plot on; None creates a figure.
 
         Returns
         -------
@@ -360,12 +378,12 @@ class AlchemicalPathDisplay:
         return cls(x, energy, std, start=first, end=last, label=label).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> AlchemicalPathDisplay:
-        """Draw the path.
+        """Plot the path.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Axes to plot on; None creates a figure.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""What the modes keep, and how wrong predictions are, in numbers."""
+"""Scores of elemental modes and of predictions."""
 
 from __future__ import annotations
 
@@ -14,22 +14,27 @@ from sklearn_elmodes.model_selection import LeaveOneElementOut, predict_held_out
 
 
 def nearest_elements(modes: Any, symbol: str) -> list[str]:
-    """Return all other elements, the one with the most similar modes first.
+    """Return all other elements in order of similarity of their modes.
+
+    The similarity is measured by the Euclidean distance.
 
     Parameters
     ----------
     modes : DataFrame of shape (n_elements, n_components)
-        Modes, or any other numbers without gaps, by element symbol.
+        Modes, or other features without NaN, by element symbol.
     symbol : str
+        The element to compare with.
 
     Returns
     -------
     list of str
+        Symbols, the most similar element first.
 
     Raises
     ------
     ValueError
-        If there is no such element, or it is there twice, or a number is NaN.
+        If ``symbol`` has no modes, the index contains an unknown symbol or a symbol
+        twice, or a value is NaN.
 
     Examples
     --------
@@ -47,15 +52,15 @@ def nearest_elements(modes: Any, symbol: str) -> list[str]:
 
 
 def share_of_neighbours(modes: Any) -> float:
-    """Return for how many elements the most similar one is near in the periodic table.
+    """Return the share of elements whose most similar element is a neighbour.
 
-    Near means in the same group, or in the next cell of the same row of the
-    usual layout with 18 columns and the f block below.
+    Neighbours are elements of the same group, or in adjacent cells of the same row of the
+    18-column periodic table with the f block below.
 
     Parameters
     ----------
     modes : DataFrame of shape (n_elements, n_components)
-        Modes, or any other numbers without gaps, by element symbol.
+        Modes, or other features without NaN, by element symbol.
 
     Returns
     -------
@@ -65,8 +70,8 @@ def share_of_neighbours(modes: Any) -> float:
     Raises
     ------
     ValueError
-        If there are fewer than two elements, an index is no element symbol or
-        is there twice, or a number is NaN.
+        If there are fewer than two elements, the index contains an unknown symbol or a
+        symbol twice, or a value is NaN.
 
     Examples
     --------
@@ -89,14 +94,14 @@ def share_of_neighbours(modes: Any) -> float:
 
 
 def reconstruction_r2(table: Any, restored: Any) -> dict[str, float]:
-    """Score how well properties come back from the modes.
+    """Score the reconstruction of properties from modes.
 
     Parameters
     ----------
     table : DataFrame of shape (n_elements, n_properties)
-        Properties, NaN where unknown.
+        Properties; NaN where unknown.
     restored : array-like of shape (n_elements, n_properties)
-        What ``inverse_transform`` made of their modes.
+        Output of ``ElementAutoencoder.inverse_transform`` for their modes.
 
     Returns
     -------
@@ -125,7 +130,7 @@ def reconstruction_r2(table: Any, restored: Any) -> dict[str, float]:
 def held_out_scores(
     estimator: Any, X: Any, y: Any, *, cv: Any = None, n_jobs: int | None = None
 ) -> Any:
-    """Score a model on each element that it did not see in training.
+    """Score a model on the samples of each element, held out from training in turn.
 
     Parameters
     ----------
@@ -134,16 +139,17 @@ def held_out_scores(
     X : sequence of shape (n_samples,) or (n_samples, n_sites)
         Compositions, or species per site.
     y : array-like of shape (n_samples,)
+        Target.
     cv : LeaveOneElementOut, default=None
-        What to hold out; None holds out every element.
+        None means ``LeaveOneElementOut()``, which holds out every element.
     n_jobs : int, default=None
-        Elements at a time.
+        Number of elements to run in parallel.
 
     Returns
     -------
     DataFrame of shape (n_elements, 3)
-        Columns ``mae``, ``r2`` (NaN for a single sample) and ``n_samples``, indexed by
-        element.
+        Columns ``mae`` (mean absolute error, in the unit of y), ``r2`` (NaN for a single
+        sample) and ``n_samples``, indexed by element.
 
     Examples
     --------
@@ -161,7 +167,7 @@ def held_out_scores(
 
 
 def scores_by_element(predictions: Any) -> Any:
-    """Reduce predictions of samples that were held out by element to a table of scores."""
+    """Score predictions of samples that were held out by element, per element."""
     import pandas as pd
 
     rows = {
@@ -176,22 +182,23 @@ def scores_by_element(predictions: Any) -> Any:
 
 
 def prediction_scores(predictions: Any) -> dict[str, float | None]:
-    """Score predictions and, where there are some, their standard deviations.
+    """Score predictions and, if given, their standard deviations.
 
     Parameters
     ----------
     predictions : DataFrame of shape (n_samples, n_columns)
-        Columns ``true``, ``predicted`` and, if known, ``std``, as
-        :func:`~sklearn_elmodes.model_selection.predict_held_out` returns them.
+        Columns ``true``, ``predicted`` and optionally ``std``, as returned by
+        :func:`~sklearn_elmodes.model_selection.predict_held_out`.
 
     Returns
     -------
     dict of {str: float or None}
         In the unit of the target: ``mae``, ``median_error``, ``rmse`` and ``mae_of_mean``,
-        the mean absolute error of predicting the mean of all rows. Without a unit: ``r2``;
-        and with a column ``std`` its Spearman ``rank_correlation`` with the absolute error,
-        and the shares of rows whose error is ``within_one_std`` and ``within_two_stds``
-        (0.68 and 0.95 for a normal distribution). None where a score is undefined.
+        the mean absolute error of predicting the mean of all rows. Without unit: ``r2`` and,
+        with a column ``std``, ``rank_correlation``, the Spearman correlation of std and
+        absolute error, ``within_one_std`` and ``within_two_stds``, the shares of rows whose
+        absolute error is at most one and two std (0.68 and 0.95 for a normal distribution).
+        Undefined scores are None.
 
     Examples
     --------
@@ -226,13 +233,14 @@ def prediction_scores(predictions: Any) -> dict[str, float | None]:
 
 
 def error_by_element(X: Any, y_true: Any, y_pred: Any) -> Any:
-    """Average the absolute errors of all samples that contain an element.
+    """Return the mean absolute error over all samples that contain an element.
 
     Parameters
     ----------
     X : sequence of shape (n_samples,) or (n_samples, n_sites)
         Compositions, or species per site.
     y_true, y_pred : array-like of shape (n_samples,)
+        True values and predictions.
 
     Returns
     -------
@@ -259,7 +267,9 @@ def error_by_element(X: Any, y_true: Any, y_pred: Any) -> Any:
     contained = contained_elements(X)
     error = np.abs(np.asarray(y_true, dtype=float) - np.asarray(y_pred, dtype=float))
     if error.shape != contained.shape[:1]:
-        raise ValueError(f"There are {len(contained)} rows in X, and {error.shape} errors.")
+        raise ValueError(
+            f"X has {len(contained)} rows, but y_true - y_pred has the shape {error.shape}."
+        )
     counts = contained.sum(axis=0)
     found = np.flatnonzero(counts)
     return pd.DataFrame(
@@ -269,13 +279,13 @@ def error_by_element(X: Any, y_true: Any, y_pred: Any) -> Any:
 
 
 def _check_modes(modes: Any) -> None:
-    """Refuse what has no distances or no places in the periodic table."""
+    """Raise if an index is not an element symbol or occurs twice, or if a value is NaN."""
     for symbol in modes.index:
         if symbol not in ATOMIC_NUMBERS:
-            raise ValueError(f"{symbol!r} is no element symbol.")
+            raise ValueError(f"{symbol!r} is not an element symbol.")
     for message, wrong in (
-        ("There are several rows for {}.", modes.index.duplicated()),
-        ("The modes of {} hold NaN.", modes.isna().any(axis=1).to_numpy()),
+        ("modes has several rows for {}.", modes.index.duplicated()),
+        ("The modes of {} contain NaN.", modes.isna().any(axis=1).to_numpy()),
     ):
         if wrong.any():
             raise ValueError(message.format(modes.index[wrong][0]))

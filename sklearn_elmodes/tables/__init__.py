@@ -1,1 +1,1 @@
-"""Properties of the elements; README.md gives the source of every column."""
+"""Properties of the elements; README.md lists the source of every column."""

@@ -1,8 +1,8 @@
 """Rebuild ``elements.csv`` from its published sources.
 
 Run with ``python -m sklearn_elmodes.tables.rebuild [PATH]``. It needs pymatgen
-and mendeleev (the ``tests`` extra installs both); reading the shipped table
-needs neither. README.md beside this file gives the source of every column.
+and mendeleev (installed by the ``tests`` extra); reading the bundled table
+needs neither. README.md in this folder lists the source of every column.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_ATOMIC_NUMBER = 103
 KJ_PER_MOL_PER_EV = 96.48533212  # CODATA 2018
 PAULING_UNITS_PER_EV = 2.300 / 13.61  # Mann et al. 2000: hydrogen, 13.61 eV, is 2.300
 
-# mendeleev lacks thallium; the value is that of Mann, Meek and Allen (2000).
+# Missing in mendeleev; from Mann, Meek and Allen (2000).
 THALLIUM_ALLEN = 1.789
 MONATOMIC_GASES = ["He", "Ne", "Ar", "Kr", "Xe", "Rn"]
 
@@ -49,7 +49,7 @@ def build() -> pd.DataFrame:
     )
     allen = source["en_allen"] * PAULING_UNITS_PER_EV
     allen["Tl"] = THALLIUM_ALLEN
-    # Zero by definition where the reference state is the gas of single atoms.
+    # Zero by definition, since the reference state is the monatomic gas.
     atomization = source["heat_of_formation"].copy()
     atomization[MONATOMIC_GASES] = 0.0
     ionization = fetch_table("ionizationenergies").pivot(
@@ -57,8 +57,8 @@ def build() -> pd.DataFrame:
     )
     ionization = ionization.loc[source["atomic_number"]].set_axis(symbols)
 
-    # Lutetium and lawrencium stand below yttrium; lanthanum and actinium belong
-    # to the f block (IUPAC, provisional report on group 3, 2021).
+    # Group 3 is Sc, Y, Lu, Lr; La and Ac belong to the f block (IUPAC, provisional
+    # report on group 3, 2021).
     group = source["group_id"].copy()
     group[["La", "Ac"]] = np.nan
     group[["Lu", "Lr"]] = 3.0
@@ -101,7 +101,7 @@ def build() -> pd.DataFrame:
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
-    """Write with seven significant digits, so that a rebuild is byte-equal."""
+    """Write the table with seven significant digits, so that rebuilds are identical."""
     table.to_csv(path, float_format="%.7g", lineterminator="\n")
 
 
