@@ -80,7 +80,9 @@ def main() -> None:
     screen(model, space[:1000], return_std=True)
 
     times: dict[str, list[float]] = {"screening": [], "matrix product": [], "without tables": []}
-    part = model[-1]._dataset(model[0].transform(space[:n_part]), None, "cpu")
+    X = model[0].transform(space[:n_part])
+    source = model[-1]._as_source()
+    part = source.architecture.dataset(X, None, source.arguments, "cpu")
     rows = torch.arange(len(part)).split(4096)
 
     def without_tables() -> None:

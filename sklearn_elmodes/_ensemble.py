@@ -1,4 +1,4 @@
-"""What the estimators share: parameters, training, weights to start from, predictions."""
+"""Base classes of the estimators: parameters, training, fine-tuning, predictions, records."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class NetworkEnsemble(BaseEstimator):
     batch_size_: Any
     max_iter_: Any
 
-    # ---- What a subclass answers ----
+    # ---- For subclasses to answer ----
 
     @property
     def _architecture(self) -> Architecture:
@@ -134,11 +134,11 @@ class NetworkEnsemble(BaseEstimator):
         raise NotImplementedError
 
     def _target_settings(self) -> Settings:
-        """Return what a model file says of the target."""
+        """Return the facts about the target for a model file."""
         raise NotImplementedError
 
     def _read_target(self, settings: Settings) -> None:
-        """Set what a model file says of the target."""
+        """Set the facts about the target from a model file."""
         raise NotImplementedError
 
     # ---- Training ----

@@ -1,4 +1,4 @@
-"""What regressors share: the scale of the target, a calibrated std, model files."""
+"""Base class of the regressors: the scale of the target and a calibrated std."""
 
 from __future__ import annotations
 

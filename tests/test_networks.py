@@ -1,5 +1,6 @@
 """An architecture of one's own, for data that are not a table, in the same ensemble."""
 
+import subprocess
 import sys
 import types
 from dataclasses import dataclass
@@ -193,6 +194,21 @@ def test_a_third_architecture_needs_nothing_but_itself(bags, tmp_path):
     path = tmp_path / "state"
     model.fit(X[:150], y[:150], checkpoint=path)
     assert not path.exists()
+
+
+def test_building_and_cloning_a_pipeline_loads_no_torch():
+    code = """
+import sys
+from sklearn.base import clone
+from sklearn.utils import get_tags
+from sklearn_elmodes import ElementalModeClassifier, make_formation_energy_pipeline
+pipeline = clone(make_formation_energy_pipeline(pretrained="oqmd"))
+assert get_tags(pipeline[-1]).input_tags.positive_only
+assert not get_tags(ElementalModeClassifier()).input_tags.positive_only
+print(*sys.modules)
+"""
+    out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert not {"torch", "skorch", "safetensors"} & set(out.stdout.split())
 
 
 def test_unknown_names():

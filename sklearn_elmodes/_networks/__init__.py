@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Names as estimators take them, and the modules that define them.
 ARCHITECTURES = {"sites": "_sites", "set": "_sets"}
 # Those whose rows hold no negative numbers; scikit-learn asks before torch is needed.
-NON_NEGATIVE = frozenset({"set"})
+NON_NEGATIVE = ("set",)
 
 
 def architecture(name: str) -> Architecture:

@@ -101,8 +101,8 @@ class Residual(nn.Module):
 class EnsembleNetwork(nn.Module):
     """An encoder of parts, layers over a whole row, and random numbers of its own.
 
-    ``forward`` takes what a dataset gives as ``inputs``, ``predict`` what it gives as
-    ``for_prediction``; both return outputs of shape (n_members, n_rows, n_outputs).
+    ``forward`` takes the ``inputs`` of a dataset, ``predict`` takes ``for_prediction``;
+    both return outputs of shape (n_members, n_rows, n_outputs).
     """
 
     encoder: nn.Module

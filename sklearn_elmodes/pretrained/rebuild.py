@@ -3,7 +3,7 @@
 Run with ``python -m sklearn_elmodes.pretrained.rebuild``. The modes take
 seconds, the model about four minutes on two cores; it needs the elpasolites,
 see :func:`~sklearn_elmodes.datasets.fetch_elpasolites`. ``--cards`` trains nothing: it
-writes the model files anew, with the same weights, in the current schema and with the
+rewrites the model files with the same weights, in the current schema and with the
 cards beside them.
 """
 
@@ -41,7 +41,7 @@ def write_elpasolite_model(folder: Path) -> None:
 
 
 def write_cards(folder: Path) -> None:
-    """Write each model file of a folder anew, with the card beside it."""
+    """Rewrite each model file of a folder with the card beside it."""
     for path in sorted(folder.glob("*.safetensors")):
         card = path.with_suffix(".md").read_text(encoding="utf-8")
         save_model(load_model(path), path, card=card)
