@@ -76,7 +76,7 @@ def test_fine_tuning_takes_the_prototype_of_its_start(tmp_path):
     assert tuned[-1].freeze == "encoder"
     wrong = run(*start, "--prototype", "ABX3", "-o", out)
     assert wrong.exit_code == 2
-    assert "is for crystals of elpasolite .ABC2D6., not for ABX3" in wrong.stderr
+    assert "is for crystals of elpasolite (ABC2D6), not for ABX3" in wrong.stderr
 
 
 def test_rows_at_fault_are_named_or_set_aside(tmp_path):
@@ -287,7 +287,8 @@ def test_completion_offers_the_models_that_ship():
 def test_ctrl_c_leaves_a_training_that_goes_on(table, tmp_path):
     checkpoint = tmp_path / "state"
     code = """
-from sklearn_elmodes import cli, training
+from sklearn_elmodes import cli
+from sklearn_elmodes._networks import _training as training
 training._CHECKPOINT_SECONDS = 0
 cli.main()
 """

@@ -15,7 +15,8 @@ from sklearn_elmodes._networks._architecture import Architecture
 from sklearn_elmodes._networks._batches import EnsembleDataset, as_targets
 from sklearn_elmodes._networks._layers import EnsembleLinear, EnsembleNetwork, hidden_layers
 from sklearn_elmodes._networks._recipes import SET, SITES, Recipe
-from sklearn_elmodes._regression import EnsembleRegressor, widest_std
+from sklearn_elmodes._regression import EnsembleRegressor
+from sklearn_elmodes.applicability import widest_std
 
 
 class Bags:
