@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
@@ -292,9 +293,11 @@ class NetworkEnsemble(BaseEstimator):
             message = f"pretrained={shown(self.pretrained)} does not fit: it has"
         else:
             if self.freeze is not None:
-                raise ValueError(
-                    f"freeze={self.freeze!r} keeps weights, and there are none to start from: set "
-                    "pretrained, or fit with warm_start=True before."
+                warnings.warn(
+                    f"freeze={self.freeze!r} has no effect: there are no weights to start from. "
+                    "Set pretrained, or warm_start=True for a second fit.",
+                    UserWarning,
+                    stacklevel=6,
                 )
             return None, None
         kind = self._architecture
