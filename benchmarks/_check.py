@@ -1,10 +1,10 @@
-"""Whether speed was lost: ratios to references of the same run, beside those that are stored.
+"""Check that nothing became slower, by comparing speed ratios with stored ones.
 
-A ratio is the CPU time of a reference over ours, in one thread. Both are called in turn, round
-after round; in a round the shortest time of each counts, and of the rounds' ratios the median, as a
-machine that is slow for some seconds slows both. What falls short of ``results/check.json`` by more
-than a quarter is measured again, and fails if it stays so.
-``--store`` writes that file instead; with names, only these ratios are measured.
+A ratio is the CPU time of a reference divided by ours, in one thread. Both are called in turn in
+several rounds. A round takes the shortest time of each, and the median over the rounds counts, so
+that a busy machine has little effect. Ratios more than a quarter below those in
+``results/check.json`` are measured again; the check fails if they stay there. ``--store`` writes
+that file instead. With names, only these ratios are measured.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ Call = Callable[[], Any]
 Pair = tuple[Call, Call]  # ours and the reference
 MOST_LOST = 0.25
 ROUNDS, ATTEMPTS = 7, 3
-LEAST_SECONDS = 0.05  # of each side in a round, as short calls vary most
-MALLOC_KEEPS = 2**25  # bytes: smaller blocks can stay with the process when glibc frees them
-SITE_COPIES = 10  # of the crystals, which are done before a clock has ticked
+LEAST_SECONDS = 0.05  # of each side in a round, since short calls vary most
+MALLOC_KEEPS = 2**25  # bytes; glibc can keep smaller blocks when they are freed
+SITE_COPIES = 10  # of the crystals, which alone are too few to time
 GUARDED: dict[str, Callable[[], Pair]] = {}
 
 
 def guarded(function: Callable[[], Pair]) -> Callable[[], Pair]:
-    """Make a pair known under its name."""
+    """Register a pair under its name."""
     GUARDED[function.__name__] = function
     return function
 
 
 @cache
 def crystals() -> Any:
-    """Return elements per site, shape (10590, 4), and energies."""
+    """Return the element on each site, shape (10590, 4), and energies."""
     return fetch_elpasolites(return_X_y=True)
 
 
@@ -57,7 +57,7 @@ def formulas() -> list[str]:
 
 @cache
 def matrix_product() -> Call:
-    """Return the product of two large matrices, as fast as this machine computes."""
+    """Return a product of two large matrices, which measures the speed of the machine."""
     matrix = torch.rand(1024, 1024)
     return partial(torch.mm, matrix, matrix)
 
@@ -134,19 +134,21 @@ def command_line() -> Pair:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(GUARDED))
-    parser.add_argument("--store", action="store_true", help="write the ratios, compare nothing")
+    parser.add_argument(
+        "--store", action="store_true", help="write the ratios instead of comparing"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of check.json")
-    parser.set_defaults(quick=True, threads=1)  # what it writes
+    parser.set_defaults(quick=True, threads=1)  # recorded in the results
     arguments = parser.parse_args()
     arguments.names = arguments.names or list(GUARDED)
     unknown = [name for name in arguments.names if name not in GUARDED]
     if unknown:
-        parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(GUARDED)}")
+        parser.error(f"unknown: {', '.join(unknown)}; choose from {', '.join(GUARDED)}")
     return arguments
 
 
 def shortest(call: Call) -> float:
-    """Call again and again, and return the shortest CPU time."""
+    """Call repeatedly and return the shortest CPU time."""
     seconds: list[float] = []
     while sum(seconds) < LEAST_SECONDS:
         begin = cpu_seconds()
@@ -166,8 +168,8 @@ def main() -> None:
             f"{path} lacks {', '.join(missing)}: python benchmarks/_check.py --store writes it."
         )
 
-    # From now on smaller blocks do stay: their pages are not made anew by each call,
-    # or by some calls only, depending on what else was freed.
+    # From now on glibc keeps smaller blocks; otherwise some calls, but not others, would have to
+    # map their pages again.
     np.empty(MALLOC_KEEPS - 2**16, dtype=np.uint8)
     pairs = {name: GUARDED[name]() for name in arguments.names}
     rounds: dict[str, list[tuple[float, float]]] = {name: [] for name in pairs}
@@ -200,8 +202,8 @@ def main() -> None:
         write_results("check", stored | found, {}, arguments)
     elif suspects:
         slower = (
-            f"{name} lost {lost[name]:.0%}: {ratios[name]:.3g} times as fast as its reference, "
-            f"stored is {stored[name]['ratio']:.3g}"
+            f"{name} is {lost[name]:.0%} slower: {ratios[name]:.3g} times as fast as its "
+            f"reference, instead of {stored[name]['ratio']:.3g}"
             for name in suspects
         )
         raise SystemExit("\n".join(slower))

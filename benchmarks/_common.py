@@ -1,4 +1,4 @@
-"""What the benchmarks share: options, scores, and results with their circumstances."""
+"""Options, scores and results files of the benchmarks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Rows = tuple[NDArray[Any], NDArray[np.float64]]
 RESULTS = Path(__file__).with_name("results")
 PACKAGES = ("sklearn-elmodes", "scikit-learn", "skorch", "torch", "numpy", "pandas")
 PACKAGES += ("matminer", "pymatgen")
-# Held out when the settings of the default pipeline were chosen.
+# Held out for the hyperparameter selection of the default pipeline.
 SETTINGS_ELEMENTS = ("H", "Li", "Be", "C", "N", "O", "F", "Ne", "P", "S", "Cl", "Tl")
 
 
@@ -36,7 +36,7 @@ def parse_arguments(
 ) -> argparse.Namespace:
     """Read ``--quick``, ``--threads``, ``--output`` and further options, and set the threads."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="small sizes, to check that it runs")
     parser.add_argument("--threads", type=int, default=2, help="threads for torch")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the JSON file")
     if add_options is not None:
@@ -51,8 +51,8 @@ def add_cache(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cache",
         type=Path,
-        help="folder for finished fits, from which a run that was broken off goes on; "
-        "for one state of the code",
+        help="folder for finished fits, from which an interrupted run resumes; use a new folder "
+        "if the code changes",
     )
 
 
@@ -64,9 +64,9 @@ def remembered(function: Callable[..., Any], arguments: argparse.Namespace) -> C
 def read_energies(path: str, *, lowest: bool = False) -> Rows:
     """Read formulas and formation energies, eV/atom, of a table in scikit-learn's data home.
 
-    With ``lowest`` only the row that the table marks as the lowest of its composition.
+    With ``lowest``, return only the lowest energy of each composition.
     """
-    # A formula may spell NaN.
+    # NaN is a formula, too.
     table = pd.read_csv(Path(get_data_home()) / path, keep_default_na=False)
     if lowest:
         table = table[table["is_lowest"].astype(bool)]
@@ -74,9 +74,9 @@ def read_energies(path: str, *, lowest: bool = False) -> Rows:
 
 
 def are_near(formulas: Any, others: Any, tolerance: float = 0.006) -> NDArray[np.bool_]:
-    """Mark the formulas of which another has the same elements, and nearly their fractions.
+    """Mark the formulas that have the same elements as another, in nearly the same fractions.
 
-    So Fe877S1000 is near to Fe7S8, of which it is a decimal spelling.
+    For example, Fe877S1000 is near Fe7S8.
     """
     known: dict[bytes, list[NDArray[np.float32]]] = {}
     for row in element_fractions(others):
@@ -92,18 +92,18 @@ def are_near(formulas: Any, others: Any, tolerance: float = 0.006) -> NDArray[np
 
 def summarise(values: list[float]) -> dict[str, Any]:
     """Return mean, standard deviation and the values themselves."""
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    return {"mean": float(np.mean(values)), "std": spread, "values": [float(v) for v in values]}
+    std = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return {"mean": float(np.mean(values)), "std": std, "values": [float(v) for v in values]}
 
 
 def collect(runs: list[dict[str, float]]) -> dict[str, Any]:
-    """Return mean, spread and values of each number over several runs."""
+    """Return mean, standard deviation and values of each number over several runs."""
     return {key: summarise([run[key] for run in runs]) for key in runs[0]}
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Hold torch and NumPy to one thread, in a process that is one of several."""
+    """Limit torch and NumPy to one thread, in one of several processes."""
     torch.set_num_threads(1)
     with threadpool_limits(1):
         yield
@@ -116,7 +116,7 @@ def errors(predicted: NDArray[Any], true: NDArray[Any]) -> dict[str, float]:
 
 
 def save_figure(name: str, figure: Any, arguments: argparse.Namespace) -> None:
-    """Write a picture beside the results, and close it."""
+    """Save a figure beside the results, and close it."""
     arguments.output.mkdir(parents=True, exist_ok=True)
     figure.savefig(arguments.output / f"{name}.png", dpi=100)
     pyplot().close(figure)
@@ -125,9 +125,9 @@ def save_figure(name: str, figure: Any, arguments: argparse.Namespace) -> None:
 def write_results(
     name: str, results: dict[str, Any], claims: dict[str, bool], arguments: argparse.Namespace
 ) -> None:
-    """Write results beside the circumstances in which they were measured.
+    """Write the results with machine, versions and options.
 
-    A full run ends with exit code 1 if one of the claims does not hold.
+    A full run ends with exit code 1 if a claim does not hold.
     """
     arguments.output.mkdir(parents=True, exist_ok=True)
     content = {

@@ -1,7 +1,7 @@
-"""Isolated environments for packages to compare with, which conflict with ours or each other.
+"""Isolated environments for peer packages that conflict with ours or with each other.
 
-``python benchmarks/_environments.py`` makes those that are missing, each from the exact
-versions in ``peers/NAME.txt``; with names, only these.
+``python benchmarks/_environments.py`` creates the missing ones from the exact versions in
+``peers/NAME.txt``; with names, only these.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def pins(name: str) -> dict[str, str]:
 
 
 def interpreter(name: str | None) -> Path | None:
-    """Return the Python of an environment, this one for None; None if it is not there."""
+    """Return the Python of an environment (None: this one), or None if it does not exist."""
     if name is None:
         return Path(sys.executable)
     folder = ENVIRONMENTS / name
@@ -44,13 +44,13 @@ def interpreter(name: str | None) -> Path | None:
 
 
 def make_environment(name: str) -> None:
-    """Make an environment unless it is there, with the versions that it should have."""
+    """Create an environment unless it exists with the pinned versions."""
     if interpreter(name) is not None:
         return
-    print(f"Making the environment of {name}.", flush=True)
+    print(f"Creating the environment of {name}.", flush=True)
     folder = ENVIRONMENTS / name
     venv.create(folder, clear=True, with_pip=True)
-    # Every dependency is pinned. CrabNet's wheel asks for Python < 3.11, and runs on newer.
+    # Every dependency is pinned. CrabNet's wheel requires Python < 3.11, but also runs on newer.
     command = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-deps"]
     command += ["--ignore-requires-python", "--requirement", PEERS / f"{name}.txt"]
     subprocess.run(command, check=True)
@@ -58,13 +58,15 @@ def make_environment(name: str) -> None:
 
 
 def available(names: tuple[str, ...], make: bool) -> list[str]:
-    """Return the environments that are there, after making all of them if asked to."""
+    """Return the names of existing environments; ``make`` creates missing ones first."""
     if make:
         for name in names:
             make_environment(name)
     found = [name for name in names if interpreter(name) is not None]
     for name in sorted(set(names) - set(found)):
-        print(f"Without {name}: python benchmarks/_environments.py {name} makes its environment.")
+        print(
+            f"Skipping {name}: python benchmarks/_environments.py {name} creates its environment."
+        )
     return found
 
 
@@ -73,7 +75,7 @@ def run_worker(
 ) -> Any:
     """Run a script of ``peers`` in an environment, in one thread; return its answer.
 
-    Each call is a fresh process, in a folder that has the arrays as NAME.npy and nothing else.
+    Each call is a new process, in a folder that contains only the arrays, as NAME.npy.
     """
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
     if name is not None:

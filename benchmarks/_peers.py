@@ -1,4 +1,4 @@
-"""The models to compare with."""
+"""Models for comparison."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def element_rows(elements: pd.Index, X: NDArray[Any]) -> NDArray[np.intp]:
 def site_distances(
     table: pd.DataFrame, X: NDArray[Any], known: NDArray[Any]
 ) -> NDArray[np.float64]:
-    """Return the city-block distances of crystals to those known, summed over their sites.
+    """Return the city-block distances of crystals from known ones, summed over their sites.
 
-    ``X`` and ``known`` hold an element per site, shapes (n_crystals, n_sites) and
-    (n_known, n_sites), which the rows of ``table`` describe.
+    ``X`` and ``known`` contain the element on each site, shapes (n_crystals, n_sites) and
+    (n_known, n_sites); the rows of ``table`` describe the elements.
     """
     between = cdist(table, table, "cityblock")
     sites, others = (element_rows(table.index, crystals).T for crystals in (X, known))
@@ -51,10 +51,10 @@ def site_distances(
 
 
 class LaplacianKernelRidge(RegressorMixin, BaseEstimator):
-    """Kernel ridge on the four sites, made symmetric in A and B.
+    """Kernel ridge on the four sites, with a kernel symmetric in A and B.
 
-    A site is described by the modes of its element or, standardised, by the ten
-    properties of the paper with period and group.
+    A site is described by the modes of its element, or by the ten properties of the
+    paper, period and group, all standardised.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class LaplacianKernelRidge(RegressorMixin, BaseEstimator):
         return _kernel(self._distances(X), self.gamma) @ self.weights_ + self.mean_
 
     def grid_errors(self, train: Rows, validation: Rows) -> dict[tuple[float, float], float]:
-        """Return the mean absolute error of validation rows for every width and ridge."""
+        """Return the mean absolute error on validation rows for each width and ridge."""
         (X, y), (X_validation, y_validation) = train, validation
         between, across = self._measure(X), self._distances(X_validation)
         mean, found = y.mean(), {}
@@ -86,13 +86,13 @@ class LaplacianKernelRidge(RegressorMixin, BaseEstimator):
         return found
 
     def tune(self, train: Rows, validation: Rows) -> LaplacianKernelRidge:
-        """Set the width and ridge that are best on validation rows; does not fit."""
+        """Set the width and ridge with the lowest validation error; does not fit."""
         found = self.grid_errors(train, validation)
         gamma, alpha = min(found, key=found.__getitem__)
         return self.set_params(gamma=gamma, alpha=alpha)
 
     def _measure(self, X: NDArray[Any]) -> list[NDArray[np.float64]]:
-        """Describe the elements, and return the distances between training crystals."""
+        """Compute the element features, and return the distances between training crystals."""
         if self.features == "modes":
             table = ElementModes.from_properties("extended").to_frame()
         else:
@@ -103,7 +103,7 @@ class LaplacianKernelRidge(RegressorMixin, BaseEstimator):
         return self._distances(X)
 
     def _distances(self, X: NDArray[Any]) -> list[NDArray[np.float64]]:
-        """Measure from the crystals, and from them with A and B exchanged."""
+        """Return the distances of the crystals, and of those with A and B exchanged."""
         return [
             site_distances(self.table_, X[:, order], self.reference_)
             for order in ([0, 1, 2, 3], [1, 0, 2, 3])
@@ -124,10 +124,10 @@ def _solve(
 
 
 class PaperRecipe(RegressorMixin, BaseEstimator):
-    """The recipe of Herr et al. (2019).
+    """The network of Herr et al. (2019).
 
-    Four modes on each site, trained along with a 128-128 softplus network; Adam
-    with step 1e-3, batches of 32. The epoch is chosen on the validation rows.
+    Four modes on each site, trained together with a 128-128 softplus network; Adam
+    with learning rate 1e-3 and batches of 32. The validation rows select the epoch.
     """
 
     def __init__(self, validation: Rows, max_epochs: int = 500, random_state: int = 0) -> None:
@@ -186,7 +186,7 @@ class PaperRecipe(RegressorMixin, BaseEstimator):
 
 
 def magpie_features(formulas: Any) -> NDArray[np.float64]:
-    """Compute matminer's Magpie statistics, NaN where it has none."""
+    """Compute matminer's Magpie statistics, NaN where an element has no data."""
     from matminer.featurizers.composition import ElementProperty
     from pymatgen.core import Composition
 
@@ -200,9 +200,9 @@ def magpie_features(formulas: Any) -> NDArray[np.float64]:
 
 
 def magpie_statistics(formulas: Any) -> NDArray[np.float64]:
-    """Compute the same numbers for many formulas at once, with matminer's table.
+    """Compute the same statistics for many formulas at once, from matminer's table.
 
-    The first 20 rows are compared with matminer's own; a difference is an error.
+    The first 20 rows are checked against matminer's own.
     """
     from matminer.featurizers.composition import ElementProperty
     from pymatgen.core import Element
@@ -227,12 +227,12 @@ def magpie_statistics(formulas: Any) -> NDArray[np.float64]:
     statistics = np.stack([least, most, most - least, mean, deviation, mode], axis=2)
     statistics = statistics.reshape(len(starts), -1)
     if not np.allclose(statistics[:20], magpie_features(formulas[:20]), equal_nan=True):
-        raise SystemExit("These are not matminer's Magpie statistics.")
+        raise SystemExit("The statistics differ from matminer's.")
     return statistics
 
 
 class TableTransformer(ElementalModeTransformer):
-    """Writes the rows of a table, given as ``properties``, in place of modes."""
+    """Uses the rows of ``properties`` in place of modes."""
 
     def _learn(self) -> Self:
         self._set_mode_table(self.properties.index.tolist(), self.properties.to_numpy())
@@ -240,18 +240,18 @@ class TableTransformer(ElementalModeTransformer):
 
 
 def table_transformer(table: pd.DataFrame, prototype: str | None = None) -> TableTransformer:
-    """Describe sites, or the elements of a formula with their amounts, by rows of a table."""
+    """Return a transformer that describes elements by the rows of a table."""
     return TableTransformer(table.shape[1], properties=table, prototype=prototype, pooling=None)
 
 
 def one_hot_table(symbols: Sequence[str]) -> pd.DataFrame:
-    """Tell elements apart, and nothing else of them."""
+    """Return a one-hot vector for each element."""
     return pd.DataFrame(np.eye(len(symbols)), index=list(symbols))
 
 
 def one_hot_pipeline(
     n_elements: int = 103, prototype: str | None = None, **parameters: Any
 ) -> Pipeline:
-    """Return the default pipeline with one-hot elements, the first ones, in place of modes."""
+    """Return the default pipeline with the first elements one-hot in place of modes."""
     network = make_formation_energy_pipeline(prototype, **parameters)[-1]
     return make_pipeline(table_transformer(one_hot_table(SYMBOLS[:n_elements]), prototype), network)

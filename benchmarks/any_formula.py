@@ -1,23 +1,23 @@
-"""Formulas of any kind: the general model, from scratch and fine-tuned, beside two peers.
+"""Formulas of any kind: models from scratch and fine-tuned, compared with two baselines.
 
-Tasks (``--task``), each with a results file of its own:
+Tasks (``--task``), each with its own results file:
 
 ``oqmd``
-    The published split of the OQMD, 239,190 / 51,255 / 51,255. The general model that
-    ships is what ``train_general.py`` made of the training part. The peers get all of
-    that, too; networks beside it are trained for 30 passes, on modes and on one-hot
-    elements. Also the speed of predictions.
+    The published split of the OQMD, 239,190 / 51,255 / 51,255. The included general model
+    was trained by ``train_general.py`` on the training part. All other models are trained
+    on the same rows, networks for 30 epochs, with modes and with one-hot elements. Also
+    measures the speed of predictions.
 ``mp``
-    The published split of the Materials Project, 59,509 / 12,752 / 12,753, with
-    0.1 % to all of the training part; small parts are drawn several times.
+    The published split of the Materials Project, 59,509 / 12,752 / 12,753, with 0.1% to
+    100% of the training part; small parts are drawn several times.
 ``mp-folds``
-    All 85,014 of them in five folds (shuffled, seed 0).
+    All 85,014 compositions in five folds (shuffled, seed 0).
 
-Settings were chosen on validation parts; each test row is predicted once by each
-model. Many of the formulas of the Materials Project are in the OQMD, too, so that the
-general model has seen an energy of theirs: errors are reported for the others, too.
-From scratch, 10,000 rows and more are passed over 40 times instead of 150, which is
-nearer to the 30 passes of fine-tuning.
+Hyperparameters were selected on the validation parts; each model predicts each test row
+once. The OQMD contains many formulas of the Materials Project, so the general model was
+trained on energies of the same compositions; errors are also reported without these.
+From scratch, 10,000 rows and more are trained for 40 epochs instead of 150, which is closer
+to the 30 epochs of fine-tuning.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from sklearn.model_selection import KFold
 from sklearn_elmodes import load_pretrained, make_formation_energy_pipeline
 
 TASKS = ("oqmd", "mp", "mp-folds")
-SHARES = {0.001: 5, 0.01: 5, 0.1: 2, 0.5: 1, 0.8: 1, 1.0: 1}  # and how often they are drawn
+SHARES = {0.001: 5, 0.01: 5, 0.1: 2, 0.5: 1, 0.8: 1, 1.0: 1}  # and the number of draws
 SCRATCH, TUNED = "modes, from scratch", "modes, fine-tuned"
 ONE_HOT, FOREST = "one-hot elements and amounts, same network", "random forest on Magpie"
 MEAN = "mean of the training data"
@@ -98,7 +98,7 @@ def evaluate(
 
 
 def materials_project(arguments: argparse.Namespace, folds: bool) -> tuple[Any, dict[str, bool]]:
-    """Run the split with parts of the training data, or all data in folds."""
+    """Run the split with parts of the training data, or cross-validate on all data."""
     parts = [
         read_energies(f"mp_formation_energy/{part}.csv.gz") for part in ("train", "val", "test")
     ]
@@ -126,7 +126,7 @@ def materials_project(arguments: argparse.Namespace, folds: bool) -> tuple[Any, 
         for draw, rows in enumerate(draws)
         for name in names
     ]
-    jobs.sort(key=lambda job: -len(job[3]))  # the long ones first
+    jobs.sort(key=lambda job: -len(job[3]))  # longest first
     run = delayed(remembered(evaluate, arguments))
     found = Parallel(n_jobs=arguments.threads)(
         run(
@@ -222,7 +222,7 @@ def oqmd(arguments: argparse.Namespace) -> tuple[Any, dict[str, bool]]:
 
 
 def _limit(pipeline: Any) -> float:
-    """Return formulas per second if only the layers behind the sum cost time, at full speed."""
+    """Return the formulas per second if only the layers after the sum took time, at peak speed."""
     with one_thread(), torch.inference_mode():
         x, w = torch.rand(2048, 256), torch.rand(256, 256)
         times = []

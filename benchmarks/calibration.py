@@ -1,19 +1,19 @@
-"""Whether a predicted spread can be trusted: coverage, and error against spread.
+"""Calibration of the predicted standard deviation: coverage, and error against std.
 
-The default pipeline with ``calibrate_std=True`` on elpasolites, 8,472 to train,
-1,059 to conform, 1,059 to test, for three seeds; then elements that are held out
-altogether, with one seed. For each set of crystals: how many true values lie
-in the intervals of 50, 80, 90 and 95 %
+The default pipeline with ``calibrate_std=True`` on elpasolites, with 8,472 crystals for
+training, 1,059 for conformal prediction and 1,059 for testing, for three seeds; then with
+single elements held out, for one seed. For each test set, the share of true values inside
+the 50, 80, 90 and 95% intervals
 
-- of the bare spread of the four networks, read as a Gaussian,
-- of the calibrated spread, read as a Gaussian,
-- of split conformal prediction with MAPIE: intervals of one width, and intervals
-  that grow with the calibrated spread;
+- of the bare std of the four networks, as that of a Gaussian,
+- of the calibrated std, as that of a Gaussian,
+- of split conformal prediction with MAPIE, with constant width and with widths
+  proportional to the calibrated std;
 
-and the error in groups of equal predicted spread. Conformal prediction promises
-coverage for crystals like those it was conformed on, and for no others. Each test
-set is predicted once. Fits run side by side, one thread each. Writes
-``calibration.json`` and ``calibration.png``.
+and the error in groups of crystals with similar predicted std. Conformal prediction
+guarantees coverage only for crystals like those that it was conformed on. Each test set is
+predicted once. Fits run in parallel, one thread each. Writes ``calibration.json`` and
+``calibration.png``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from _common import errors, one_thread, parse_arguments, save_figure, summarise, write_results
+from _tables import current
 from joblib import Parallel, delayed
 from mapie.conformity_scores import ResidualNormalisedScore
 from mapie.regression import SplitConformalRegressor
@@ -40,7 +41,7 @@ N_GROUPS = 8
 
 
 class _Spread(RegressorMixin, BaseEstimator):
-    """The spread of a fitted pipeline, as the estimate of residuals that MAPIE wants."""
+    """The std of a fitted pipeline, as MAPIE's estimator of residuals."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -54,7 +55,7 @@ class _Spread(RegressorMixin, BaseEstimator):
 
 
 def conformed(model: Any, X: Any, y: Any, scaled: bool) -> Any:
-    """Conform intervals on the validation part, at all levels at once."""
+    """Conform intervals on the validation part, for all levels at once."""
     score: Any = "absolute"
     if scaled:
         score = ResidualNormalisedScore(_Spread(model), prefit=True, sym=True)
@@ -64,12 +65,12 @@ def conformed(model: Any, X: Any, y: Any, scaled: bool) -> Any:
     return regressor.conformalize(X, y)
 
 
-def groups(error: NDArray[Any], spread: NDArray[Any]) -> list[dict[str, float]]:
-    """Compare spread and error in groups of equal size, sorted by spread."""
-    order = np.array_split(np.argsort(spread), N_GROUPS)
+def groups(error: NDArray[Any], std: NDArray[Any]) -> list[dict[str, float]]:
+    """Compare std and error in groups of equal size, sorted by std."""
+    order = np.array_split(np.argsort(std), N_GROUPS)
     return [
         {
-            "predicted": float(np.sqrt(np.mean(spread[rows] ** 2))),
+            "predicted": float(np.sqrt(np.mean(std[rows] ** 2))),
             "found": float(np.sqrt(np.mean(error[rows] ** 2))),
         }
         for rows in order
@@ -79,7 +80,7 @@ def groups(error: NDArray[Any], spread: NDArray[Any]) -> list[dict[str, float]]:
 def measure(
     X: Any, y: Any, sizes: tuple[int, int], seed: int, element: str | None, settings: Any
 ) -> dict[str, Any]:
-    """Fit on the split of a seed, and look at the test part or at a held-out element."""
+    """Fit on the split of a seed, and score the test part or a held-out element."""
     n_train, n_rest = sizes
     order = np.random.RandomState(seed).permutation(len(y))
     train, validation = order[:n_train], order[n_train:][:n_rest]
@@ -121,12 +122,12 @@ def measure(
 
 
 def draw(rows: list[dict[str, Any]]) -> Any:
-    """Draw coverage against level, and error against spread."""
+    """Plot coverage against level, and error against std."""
     figure, (left, right) = pyplot().subplots(1, 2, figsize=(11, 4.8), layout="constrained")
     crystals = [row for row in rows if row["element"] is None]
     for name in METHODS:
         covered = np.mean([row["coverage"][name] for row in crystals], axis=0)
-        left.plot(LEVELS, covered, marker="o", markersize=4, label=name)
+        left.plot(LEVELS, covered, marker="o", markersize=4, label=current(name))
     left.plot([0, 1], [0, 1], "k:", linewidth=1)
     left.set(
         xlim=(0.4, 1),
@@ -140,7 +141,7 @@ def draw(rows: list[dict[str, Any]]) -> Any:
         known = row["element"] is None
         label = row["element"] or ("known elements" if row is rows[0] else None)
         right.plot(*points.T, marker="o", markersize=4, color="k" if known else None, label=label)
-    right.set(xscale="log", yscale="log", xlabel="predicted spread (eV/atom)")
+    right.set(xscale="log", yscale="log", xlabel="predicted std (eV/atom)")
     right.set_ylabel("root mean square error (eV/atom)")
     ticks = [0.03, 0.05, 0.1, 0.2, 0.5]
     low, high = right.get_xlim()
@@ -153,7 +154,7 @@ def draw(rows: list[dict[str, Any]]) -> Any:
 
 
 def main() -> None:
-    """Measure known and held-out elements."""
+    """Run on known and held-out elements."""
     arguments = parse_arguments(__doc__)
     X, y = fetch_elpasolites(return_X_y=True)
     sizes, seeds, elements, settings = (8472, 1059), range(3), ELEMENTS, {}
@@ -175,18 +176,18 @@ def main() -> None:
     for label, part in [("known elements", crystals), *((row["element"], [row]) for row in rows)]:
         if label is None:
             continue
-        mae, spread = (np.mean([row[key] for row in part]) for key in ("mae", "mean_spread"))
-        print(f"\n{label}: MAE {mae:.4f}, mean calibrated spread {spread:.4f} eV/atom")
+        mae, std = (np.mean([row[key] for row in part]) for key in ("mae", "mean_spread"))
+        print(f"\n{label}: MAE {mae:.4f}, mean calibrated std {std:.4f} eV/atom")
         for name in METHODS:
             covered = np.mean([row["coverage"][name] for row in part], axis=0)
             cells = [f"{level:.0%}: {c:.1%}" for level, c in zip(LEVELS, covered, strict=True)]
-            print(f"  {name:<32} {'   '.join(cells)}")
+            print(f"  {current(name):<32} {'   '.join(cells)}")
     save_figure("calibration", draw(rows), arguments)
     claims = {
         f"90 % intervals hold 87 to 93 % of new crystals: {name}": 0.87
         <= coverage[name]["0.9"]["mean"]
         <= 0.93
-        for name in METHODS[2:]  # a standard deviation is no interval: errors are not Gaussian
+        for name in METHODS[2:]  # not the Gaussian intervals, since errors are not Gaussian
     }
     results = {"levels": list(LEVELS), "known elements": coverage, "runs": rows}
     write_results("calibration", results, claims, arguments)

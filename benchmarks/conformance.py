@@ -1,8 +1,8 @@
-"""scikit-learn's checks over every estimator that a peer offers, and what bad rows do.
+"""scikit-learn's estimator checks on all estimators of the peers, and invalid rows.
 
-Each tool runs in its own environment: ``check_estimator``, ``clone``,
-``get_feature_names_out`` and ``set_output``; then one bad row among twenty good ones: an
-error that names the value and the row, NaN, or numbers as if nothing were wrong. Nothing here
+Each tool runs in its own environment: first ``check_estimator``, ``clone``,
+``get_feature_names_out`` and ``set_output``; then one invalid row among twenty valid ones,
+which may give an error that names the value and the row, NaN, or ordinary numbers. Nothing
 is timed.
 """
 
@@ -15,7 +15,7 @@ from _environments import available, run_worker
 
 
 class Tool(NamedTuple):
-    """A function of ``peers/conform.py``, and where it runs."""
+    """A function of ``peers/conform.py``, and the environment in which it runs."""
 
     function: str
     packages: tuple[str, ...]
@@ -35,7 +35,7 @@ SLOW = ("default pipeline", "CrabNet")  # not in quick mode
 
 
 def main() -> None:
-    """Examine the tools."""
+    """Check the tools."""
     arguments = parse_arguments(__doc__)
     tools = {n: tool for n, tool in TOOLS.items() if not (arguments.quick and n in SLOW)}
     environments = tuple(tool.environment for tool in tools.values() if tool.environment)

@@ -1,10 +1,10 @@
-"""Formulas per second of CPU time and memory, ours beside what others use.
+"""Speed and memory of computing features from formulas, compared with other packages.
 
 10,000 elpasolites and 50,000 formulas of the OQMD, distinct compositions drawn at random.
-Each measurement is a process of its own, so that memory is that of one way to make features,
-and a round has one of each. Slow ones are timed on the first rows and run once on all
-rows, for their memory. Beside the packages: a regular expression in plain Python, which only
-counts atoms, and a NumPy gather, which is what looking up sites costs at least.
+Each measurement is a separate process, so that its memory is that of one method; a round
+measures each method once. Slow methods are timed on the first rows, and run once on all rows
+to measure their memory. The references are a regular expression in plain Python, which only
+counts atoms, and a NumPy gather, a lower bound for looking up sites.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from sklearn_elmodes.elements import ATOMIC_NUMBERS
 
 
 class Contender(NamedTuple):
-    """A way to make features: a function of ``peers/featurize.py``, and what it takes."""
+    """A function of ``peers/featurize.py`` that computes features, and its input."""
 
     function: str
     rows: str = "formulas"
     environment: str | None = None
-    timed_rows: int = 10**7  # at most, and a tenth of them in quick mode
+    timed_rows: int = 10**7  # maximum; a tenth of it in quick mode
 
 
 POOLED = "strings to pooled features"
@@ -55,12 +55,12 @@ CONTENDERS = {
     GATHER: Contender("gather", "atomic numbers"),
 }
 CLAIMED = (POOLED, MAGPIE, EMBEDDINGS, PYTHON)
-SITE_COPIES = 20  # of the arrays, which are done before a clock has ticked
-QUICK_ROWS = 600  # more than the 512 formulas that pymatgen remembers
+SITE_COPIES = 20  # of the arrays, which alone are too few to time
+QUICK_ROWS = 600  # more than the 512 formulas that pymatgen caches
 
 
 def distinct(formulas: NDArray[Any], n_rows: int) -> NDArray[np.intp]:
-    """Draw rows of distinct compositions."""
+    """Draw the numbers of rows with distinct compositions."""
     _, first = np.unique(composition_numbers(formulas), return_index=True)
     return np.random.RandomState(0).permutation(first)[:n_rows]
 
@@ -156,7 +156,7 @@ def main() -> None:
         results[data] = measure_all(rows, contenders, arguments.quick)
 
     def times_pooled(name: str) -> float:
-        """How many times faster pooled features are, on the worse of both data sets."""
+        """Return how many times faster pooled features are, on the worse data set."""
         return 1 / max(
             results[data].get(name, {"ratio": {"median": np.inf}})["ratio"]["median"]
             for data in ("elpasolites", "OQMD")

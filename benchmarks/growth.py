@@ -1,25 +1,24 @@
-"""How time and memory grow with the number of rows and of elements.
+"""Scaling of time and memory with the number of rows and of elements.
 
 Rows: the default pipeline for formulas of any kind is fitted to up to 239,121 formulas of the
-OQMD, with three passes each, so that the time of a pass is what is compared; the general model
-predicts up to 10,000,000 formulas. These are formulas of the OQMD whose elements are exchanged
-at random; ten million are ten calls with a million new ones each, and making them is not
-timed. Each measurement is a process of its own with one thread, and ``--threads`` of them run
-at a time; all but the ten million are repeated, one round after the other.
+OQMD for three epochs, and the general model predicts up to 10,000,000 formulas. These are
+formulas of the OQMD with randomly exchanged elements; ten million are predicted in ten calls
+with a million new formulas each, and generating them is not timed. Each measurement is a
+separate process with one thread, and ``--threads`` of them run in parallel. All except the ten
+million are repeated in rounds.
 
-Elements: equally many rows of 5 to 80 elements, described by modes and by one-hot codes, which
-are as long as there are elements:
+Elements: the same number of rows with 5 to 80 distinct elements, described by modes and by
+one-hot codes, whose length is the number of elements:
 
-- formulas, with the amounts of formulas of the OQMD, and the default pipeline, which reads equal
-  pairs of an element and its amount once for a batch: few elements have more such pairs;
-- crystals of four sites, A2BCX6, and the default pipeline for them;
+- formulas, with amounts from the OQMD, and the default pipeline, which encodes equal pairs of
+  element and amount once per batch; such pairs are more frequent with few elements;
+- crystals with four sites, A2BCX6, and the default pipeline for them;
 - the same crystals and scikit-learn's multilayer perceptron with the layers of Herr et al.
-  (2019): a plain network, which reads the codes of all sites as one row.
+  (2019): a plain network that reads the codes of all sites as one row.
 
-Energies are random, as only time is measured, alone in one thread, in rounds over all cases.
-Growth of time in N is the slope of a line through the logarithms, over sizes whose batches are
-equal and that are one call. Writes ``growth.json`` and
-``growth.png``.
+Energies are random, since only time is measured, in one thread and in rounds over all cases.
+The growth of time with N is the slope of a line through the logarithms, for sizes with equal
+batch size that are predicted in one call. Writes ``growth.json`` and ``growth.png``.
 """
 
 from __future__ import annotations
@@ -56,16 +55,16 @@ from sklearn_elmodes.inspection import pyplot
 
 MODES, ONE_HOT = "modes", "one-hot"
 FORMULAS, SITES, PLAIN = "formulas", "four sites", "four sites, plain network"
-# What formulas have in common is read once, and with few elements they have more in common.
+# Equal pairs of element and amount are encoded once, and are more frequent with few elements.
 MOST_GROWTH = {FORMULAS: 1.5, SITES: 1.15}
 TIMES = ("fit_us_per_row_and_pass", "predict_us_per_row")
 PROTOTYPE = "elpasolite"
 N_PASSES = 3
-MOST_ROWS = 1_000_000  # in a call
+MOST_ROWS = 1_000_000  # per call
 
 
 def fit_costs(rows: Rows, n_rows: int) -> dict[str, float]:
-    """Fit the default pipeline to the first rows, in a process of its own."""
+    """Fit the default pipeline to the first rows, in a separate process."""
     X, y = (column[:n_rows] for column in rows)
     request = {"function": "pipeline", "seed": 0, "settings": {"max_iter": N_PASSES}}
     request["least_seconds"] = 0.1
@@ -81,7 +80,7 @@ def fit_costs(rows: Rows, n_rows: int) -> dict[str, float]:
 
 
 def predict_costs(rows: Rows, n_rows: int) -> dict[str, float]:
-    """Predict so many rows with the general model, in a process of its own."""
+    """Predict ``n_rows`` rows with the general model, in a separate process."""
     n_calls = -(-n_rows // MOST_ROWS)
     request = {"n_calls": n_calls, "n_rows": n_rows // n_calls}
     calls = run_worker("predict", None, request, formulas=rows[0])
@@ -91,7 +90,7 @@ def predict_costs(rows: Rows, n_rows: int) -> dict[str, float]:
 
 
 def formulas_like(compositions: Compositions, n_elements: int, seed: int) -> list[str]:
-    """Write formulas with the amounts of others, and random ones of the first elements."""
+    """Generate formulas with the amounts of others and random elements among the first ones."""
     drawn = np.random.RandomState(seed).rand(len(compositions), n_elements).argsort(axis=1)
     starts, rows = compositions.starts, compositions.rows
     symbols = np.array(SYMBOLS)[drawn[rows, np.arange(len(rows)) - starts[rows]]]
@@ -100,13 +99,13 @@ def formulas_like(compositions: Compositions, n_elements: int, seed: int) -> lis
 
 
 def crystals(n_rows: int, n_elements: int, seed: int) -> NDArray[Any]:
-    """Draw the elements of four sites, from the first elements."""
+    """Draw elements for four sites among the first elements."""
     drawn = np.random.RandomState(seed).rand(n_rows, n_elements).argsort(axis=1)
     return np.array(SYMBOLS)[drawn[:, :4]]
 
 
 def pipelines(n_elements: int) -> dict[tuple[str, str], Pipeline]:
-    """Return what is fitted, by network and by what it is told of an element."""
+    """Return the pipelines to fit, by network and by representation of the elements."""
     settings: dict[str, Any] = {"max_iter": N_PASSES, "random_state": 0}
     plain = {**settings, "hidden_layer_sizes": (128, 128)}
     modes = ElementalModeTransformer(prototype=PROTOTYPE)
@@ -122,7 +121,7 @@ def pipelines(n_elements: int) -> dict[tuple[str, str], Pipeline]:
 
 
 def n_weights(model: Pipeline) -> int:
-    """Count the weights of a fitted network, or of all members."""
+    """Count the weights of a fitted network, over all members."""
     network = model[-1]
     if isinstance(network, MLPRegressor):
         return sum(weights.size for weights in (*network.coefs_, *network.intercepts_))
@@ -130,7 +129,7 @@ def n_weights(model: Pipeline) -> int:
 
 
 def element_costs(X: Any, model: Pipeline, n_fitted: int, least_seconds: float) -> dict[str, float]:
-    """Fit a pipeline to the first rows, and predict all, for some CPU time."""
+    """Fit a pipeline to the first rows, and predict all rows, repeatedly."""
     energies = np.random.RandomState(0).normal(size=n_fitted)
     start = time.process_time()
     model.fit(X[:n_fitted], energies)
@@ -144,7 +143,7 @@ def element_costs(X: Any, model: Pipeline, n_fitted: int, least_seconds: float) 
 
 
 def with_medians(runs: list[dict[str, float]]) -> dict[str, Any]:
-    """Return the median of each number beside the numbers."""
+    """Add the median of each number to its mean, standard deviation and values."""
     found = collect(runs)
     return {key: {"median": float(np.median(found[key]["values"])), **found[key]} for key in found}
 
@@ -157,9 +156,9 @@ def slope(found: dict[int, Any], least_rows: int) -> float:
 
 
 def rows_growth(arguments: Any) -> dict[str, Any]:
-    """Measure fits and predictions of more and more rows."""
+    """Measure fits and predictions for increasing numbers of rows."""
     X, y = read_energies("oqmd_formation_enthalpy/train.csv.gz")
-    # As any_formula.py has it, and in an order of no meaning.
+    # The rows of any_formula.py, in random order.
     kept = np.random.RandomState(0).permutation(np.flatnonzero(np.abs(y) <= 5))
     rows = X[kept].astype("U"), y[kept]
     fit_sizes = [1000, 4000, 16_000, 32_000, 64_000, len(kept)]
@@ -188,7 +187,7 @@ def rows_growth(arguments: Any) -> dict[str, Any]:
 
 
 def elements_growth(quick: bool) -> dict[str, Any]:
-    """Measure fits and predictions of rows with more and more elements."""
+    """Measure fits and predictions for increasing numbers of elements."""
     counts, n_rows, n_fitted, n_rounds, least_seconds = [5, 10, 20, 40, 80], 50_000, 8000, 5, 0.5
     if quick:
         counts, n_rows, n_fitted, n_rounds, least_seconds = [5, 10], 400, 200, 1, 0.0
@@ -198,8 +197,8 @@ def elements_growth(quick: bool) -> dict[str, Any]:
     compositions = parse_formulas(X[few][:n_rows])
     runs: dict[tuple[str, str, int], list[dict[str, float]]] = {}
     with one_thread(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # of the few passes
-        # The first fit of a process loads what others find there.
+        warnings.simplefilter("ignore", ConvergenceWarning)  # because of the few epochs
+        # The first fit in a process loads libraries.
         make_formation_energy_pipeline(max_iter=1).fit(X[:100], np.arange(100.0))
         for number in range(n_rounds):
             for n_elements in counts:
@@ -227,9 +226,9 @@ def elements_growth(quick: bool) -> dict[str, Any]:
 
 
 def draw(rows: dict[str, Any], elements: dict[str, Any]) -> Any:
-    """Draw times against rows, and times and weights against elements."""
+    """Plot times against rows, and times and weights against elements."""
     figure, axes = pyplot().subplots(2, 2, figsize=(10, 8), layout="constrained")
-    for task, title in (("fit", f"fit of {N_PASSES} passes"), ("predict", "predictions")):
+    for task, title in (("fit", f"fit, {N_PASSES} epochs"), ("predict", "predictions")):
         sizes = list(rows[task])
         seconds = [rows[task][n]["cpu_seconds"]["median"] for n in sizes]
         line, *_ = axes[0, 0].plot(sizes, seconds, "o-", markersize=4, label=title)
@@ -239,7 +238,7 @@ def draw(rows: dict[str, Any], elements: dict[str, Any]) -> Any:
     axes[0, 0].set_title("dotted: proportional to the rows", fontsize="medium")
     axes[0, 0].legend(frameon=False)
     costs = {
-        "fit_us_per_row_and_pass": "CPU-µs to fit, per row and pass",
+        "fit_us_per_row_and_pass": "CPU-µs to fit, per row and epoch",
         "predict_us_per_row": "CPU-µs to predict a row",
         "n_weights": "weights",
     }

@@ -1,16 +1,15 @@
-"""Elpasolites of an element that no model has seen, for each of the 39 elements.
+"""Predict elpasolites of a held-out element, for each of the 39 elements.
 
-All crystals with an element are the test set, all others the training set
-(:class:`LeaveOneElementOut`). In the same run: Laplacian kernel ridge on the
-same modes and on the properties, whose width and ridge are, for each element, the
-best ones for the other 38 (each of them held out from 2,000 crystals), and the
-mean of the training energies. Smooth encoder and unscaled modes, the settings
-that matter here, were chosen by the mean error over twelve of the elements (H,
-Li, Be, C, N, O, F, Ne, P, S, Cl, Tl), each held out from 3,000 crystals.
+The test set contains all crystals with an element, the training set all others
+(:class:`LeaveOneElementOut`). The baselines are Laplacian kernel ridge on the same modes
+and on the properties, and the mean of the training energies. The width and ridge of the
+kernel for an element are the best ones for the other 38 (each held out from 2,000
+crystals). The settings of our network that matter here, a smooth encoder and unscaled
+modes, were selected by the mean error over twelve of the elements (H, Li, Be, C, N, O, F,
+Ne, P, S, Cl, Tl), each held out from 3,000 crystals.
 
-Writes ``held_out_elements.json`` with MAE, RMSE, R² and bias (mean of predicted
-minus true) of every element, and ``held_out_elements.png``, the errors of the
-pipeline in the periodic table.
+Writes ``held_out_elements.json`` with MAE, RMSE, R² and bias (mean of predicted minus true)
+for each element, and ``held_out_elements.png``, the errors in the periodic table.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ def score(X: Any, y: Any, fold: Fold, models: dict[str, Any]) -> dict[str, Any]:
 
 
 def summary(scores: list[dict[str, float]]) -> dict[str, float]:
-    """Reduce the scores of all elements to a few numbers."""
+    """Summarise the scores of all elements."""
     maes = [score["mae"] for score in scores]
     return {
         "mean_mae": float(np.mean(maes)),

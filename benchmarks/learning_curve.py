@@ -1,20 +1,19 @@
-"""The paper's experiment: 10,590 elpasolites, up to 8,472 to train, 1,059 to choose, 1,059 to test.
+"""The paper's experiment: learning curves on 10,590 elpasolites.
 
-For each seed a random split; of its training part the first N crystals. Kernel
-widths and stopping are chosen on the validation part. The defaults of the
-pipeline were tuned on the validation parts of seeds 0 and 1 at N = 8,472; such
-rows lie in test parts of other seeds. Each model predicts the test part once for
-each N:
+Each seed gives a random split into 8,472 training, 1,059 validation and 1,059 test
+crystals, and models are trained on the first N of the training crystals. The validation
+part selects kernel widths and the epoch of the paper's network. The defaults of the pipeline
+were tuned on the validation parts of seeds 0 and 1 at N = 8,472; some of these rows are test
+rows of other seeds. Each model predicts the test part once for each N:
 
 - the default pipeline, and a single network of it;
 - the same network with one-hot elements in place of the modes;
-- the recipe of Herr et al. (2019), re-run;
-- Laplacian kernel ridge on the modes and on the properties, A and B made symmetric;
+- the network of Herr et al. (2019), re-run;
+- Laplacian kernel ridge on the modes and on the properties, symmetric in A and B;
 - random forest on matminer's Magpie statistics.
 
-Fits run side by side, one thread each. The paper's own test errors are 0.0673
-(MAE) and 0.0990 (RMSE) eV/atom. Writes ``learning_curve.json`` and
-``learning_curve.png``.
+Fits run in parallel, one thread each. The test errors in the paper are 0.0673 (MAE) and
+0.0990 (RMSE) eV/atom. Writes ``learning_curve.json`` and ``learning_curve.png``.
 """
 
 from __future__ import annotations
@@ -43,13 +42,13 @@ SCORES = ("mae", "rmse", "seconds")
 
 
 def pipeline(train: Any, _: Any, X: Any, seed: int, **settings: Any) -> Any:
-    """Fit the pipeline that a user gets."""
+    """Fit the default pipeline."""
     model = make_formation_energy_pipeline("elpasolite", random_state=seed, **settings)
     return model.fit(*train).predict(X)
 
 
 def one_hot(train: Any, _: Any, X: Any, seed: int, **settings: Any) -> Any:
-    """Fit the same network on free codes of the elements."""
+    """Fit the same network on one-hot elements."""
     elements = np.unique(fetch_elpasolites(return_X_y=True)[0])
     encoder = OneHotEncoder(categories=[elements] * 4, sparse_output=False, dtype=np.float32)
     network = make_formation_energy_pipeline("elpasolite", random_state=seed, **settings)[-1]
@@ -57,18 +56,18 @@ def one_hot(train: Any, _: Any, X: Any, seed: int, **settings: Any) -> Any:
 
 
 def paper_recipe(train: Any, validation: Any, X: Any, seed: int, max_epochs: int) -> Any:
-    """Fit the paper's network, which stops by the validation part."""
+    """Fit the paper's network, with early stopping on the validation part."""
     return PaperRecipe(validation, max_epochs, seed).fit(*train).predict(X)
 
 
 def kernel_ridge(train: Any, validation: Any, X: Any, _: int, features: str) -> Any:
-    """Choose width and ridge on the validation part."""
+    """Fit kernel ridge, with width and ridge selected on the validation part."""
     model = LaplacianKernelRidge(features=features).tune(train, validation)
     return model.fit(*train).predict(X)
 
 
 def magpie_forest(train: Any, _: Any, X: Any, seed: int, **settings: Any) -> Any:
-    """Fit a random forest, as matminer's users do."""
+    """Fit a random forest on Magpie statistics."""
     return RandomForestRegressor(random_state=seed, **settings).fit(*train).predict(X)
 
 
@@ -90,12 +89,12 @@ def score(
 
 
 def draw(results: dict[str, Any], sizes: list[int]) -> Any:
-    """Draw the learning curves with their spread over the seeds."""
+    """Plot the learning curves, with the std over the seeds as error bars."""
     figure, axis = pyplot().subplots(figsize=(7, 5), layout="constrained")
     for name in results[str(sizes[0])]:
         scores = [results[str(n)][name]["mae"] for n in sizes]
-        means, spreads = ([s[key] for s in scores] for key in ("mean", "std"))
-        axis.errorbar(sizes, means, yerr=spreads, marker="o", markersize=4, capsize=2, label=name)
+        means, stds = ([s[key] for s in scores] for key in ("mean", "std"))
+        axis.errorbar(sizes, means, yerr=stds, marker="o", markersize=4, capsize=2, label=name)
     axis.plot([8472], [PAPER["mae"]], "k*", markersize=10, label="the paper")
     axis.set(xscale="log", yscale="log", xlabel="crystals to train", ylabel="test MAE (eV/atom)")
     axis.set_xticks(sizes, [f"{n:,}" for n in sizes], minor=False)

@@ -1,8 +1,7 @@
-"""Measured formation enthalpies, 2,135 rows, 5-fold (shuffled, seed 0), beside baselines.
+"""Five-fold cross-validation (shuffled, seed 0) on 2,135 measured formation enthalpies.
 
-Settings were chosen on held-out parts of the training folds; each row is
-predicted once, by a model that did not see it. Extra trees on Magpie statistics
-are the peer.
+Hyperparameters were selected on held-out parts of the training folds. The baselines are
+extra trees on Magpie statistics, element fractions and the mean.
 """
 
 from __future__ import annotations

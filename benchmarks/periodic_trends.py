@@ -1,20 +1,19 @@
-"""How well the modes keep the trends of the periodic table.
+"""How well the modes preserve the trends of the periodic table.
 
-For the paper's table (ten properties, 69 elements) with the paper's four modes
-and with eight, and for the extended table (25 properties, 103 elements) with
-the default number, beside as many principal components (gaps at the mean):
+For the paper's table (ten properties, 69 elements) with the paper's four modes and with
+eight, and for the extended table (25 properties, 103 elements) with the default number of
+modes, compared with the same number of principal components (gaps filled with the mean):
 
-- how well the ten properties come back from the modes, R² of each column;
-- the same for an element left out of the training, each element in turn;
-- Spearman's rank correlation, over all pairs of elements, between their distance
-  in the modes and their distance in the ten standardised properties;
-- the share of elements whose nearest one is in the same group or the next cell
+- R² of the ten properties reconstructed from the modes;
+- the same for an element left out of training, for each element in turn;
+- Spearman's rank correlation, over all pairs of elements, between distances in the modes
+  and distances in the ten standardised properties;
+- the share of elements whose nearest element is in the same group or in an adjacent cell
   of the same row.
 
-All are measured on the 69 elements of the paper's table, whatever was trained
-on. Principal components are a rotation of the standardised properties, so that
-the rank correlation favours them. The modes that the paper's authors published
-are beside them; they come without a decoder, so nothing can be reconstructed.
+All are measured on the 69 elements of the paper's table. Principal components are a rotation
+of the standardised properties, so the rank correlation favours them. The modes published by
+the paper's authors have no decoder, so their R² cannot be computed.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ MODES, COMPONENTS = "modes", "principal components"
 
 
 def encoder(name: str, n_components: int) -> Any:
-    """Make the auto-encoder or the principal components of standardised properties."""
+    """Return an auto-encoder, or principal components of standardised properties."""
     if name == MODES:
         return ElementAutoencoder(n_components, random_state=0)
     return make_pipeline(StandardScaler(), SimpleImputer(), PCA(n_components))
@@ -54,27 +53,27 @@ def encoder(name: str, n_components: int) -> Any:
 def restore(model: Any, rows: pd.DataFrame) -> NDArray[np.float64]:
     """Compress and decompress properties."""
     codes = model.transform(rows)
-    if isinstance(model, Pipeline):  # an imputer cannot be inverted, and need not be
+    if isinstance(model, Pipeline):  # the imputer has no inverse and needs none
         return np.asarray(model[0].inverse_transform(model[-1].inverse_transform(codes)))
     return np.asarray(model.inverse_transform(codes))
 
 
 def restore_left_out(name: str, n_components: int, table: pd.DataFrame, symbol: str) -> Any:
-    """Restore one element by a model of all others."""
+    """Reconstruct one element with a model of all others."""
     with one_thread():
         model = encoder(name, n_components).fit(table.drop(symbol))
         return restore(model, table.loc[[symbol]])[0]
 
 
 def mean_r2(table: pd.DataFrame, restored: NDArray[np.float64]) -> dict[str, Any]:
-    """Score each of the ten columns where its value is known."""
+    """Return R² of the ten columns where values are known."""
     scores = reconstruction_r2(table, restored)
     columns = {column: scores[column] for column in HERR2019_COLUMNS}
     return {"mean": float(np.mean(list(columns.values()))), "columns": columns}
 
 
 def trends(codes: pd.DataFrame) -> dict[str, float]:
-    """Compare distances, and look at the nearest elements, among those 69."""
+    """Compare distances and nearest elements among the 69 elements."""
     table = property_table("herr2019")
     codes = codes.loc[table.index]
     properties = StandardScaler().fit_transform(table)
@@ -83,16 +82,16 @@ def trends(codes: pd.DataFrame) -> dict[str, float]:
 
 
 def published_modes() -> pd.DataFrame | None:
-    """Read the authors' modes, if they are among scikit-learn's data."""
+    """Read the authors' modes, if they are in scikit-learn's data home."""
     path = Path(get_data_home()) / "herr2019_modes.csv"
     if not path.exists():
-        print(f"Without the published modes: there is no {path.name} in {path.parent}.")
+        print(f"Skipping the published modes: {path.name} is not in {path.parent}.")
         return None
     return pd.read_csv(path, index_col="symbol", keep_default_na=False)
 
 
 def study(properties: str, n_components: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measure modes and principal components of one table."""
+    """Compare modes and principal components of one table."""
     table = property_table(properties)
     scored = list(property_table("herr2019").index)
     left_out = scored[:: 10 if arguments.quick else 1]
@@ -120,7 +119,7 @@ def study(properties: str, n_components: int, arguments: argparse.Namespace) -> 
 
 
 def main() -> None:
-    """Study the paper's table and the default."""
+    """Run on the paper's table and the default one."""
     arguments = parse_arguments(__doc__)
     cases = [("herr2019", 4), ("herr2019", 8), ("extended", DEFAULT_N_COMPONENTS)]
     results: dict[str, Any] = {}

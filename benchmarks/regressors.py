@@ -1,23 +1,23 @@
-"""Error, time and memory of regressors: the default pipeline beside what others use.
+"""Error, time and memory of the default pipeline and of other regressors.
 
-On the elpasolites, split as in ``learning_curve.py``, and on samples of 20,000 rows of the
-Materials Project's published training part, tested on all of its test part, three of each:
+Three splits of the elpasolites, as in ``learning_curve.py``, and three samples of 20,000 rows
+of the Materials Project's published training part, tested on its whole test part:
 
-- the default pipeline, a single network of it, and on the Materials Project that pipeline
-  fine-tuned from the general model, which has seen energies of other calculations for a part
-  of the test compositions (``any_formula.py`` tells the error of the others);
-- the recipe of Herr et al. (2019) in plain torch, for elpasolites only;
+- the default pipeline, a single network of it and, on the Materials Project, that pipeline
+  fine-tuned from the general model, which was trained on other energies of some of the test
+  compositions (``any_formula.py`` reports the error on the others);
+- the network of Herr et al. (2019) in plain torch, for elpasolites only;
 - scikit-learn's multilayer perceptron, gradient boosting and extra trees on matminer's Magpie
-  statistics; what these cost is measured on 2,000 rows of each split;
-- CrabNet 2.0.8, whose 300 passes would take many hours here: it gets as many passes as take
-  twenty minutes of CPU time, over which its step size rises and falls once, and one split.
+  statistics, whose cost is measured on 2,000 rows of each split;
+- CrabNet 2.0.8, on one split. Its 300 epochs would take many hours here; it gets as many
+  epochs as take twenty minutes of CPU time, with one cycle of its learning rate.
 
-The recipe stops by the validation part, by which CrabNet averages weights; the perceptron and
-gradient boosting stop by a tenth of the rows to train. Our settings were chosen on validation
-rows of elpasolites, some of which are test rows here, and of the OQMD. Every fit is a process
-of its own with one thread, and ``--threads`` of them run at a time. With ``--cache`` those that
-are done are kept, so that an interrupted run goes on. Writes ``regressors.json`` and
-``regressors.png``.
+The paper's network uses the validation part for early stopping, and CrabNet for averaging its
+weights; the perceptron and gradient boosting hold out a tenth of the training rows. Our
+hyperparameters were selected on validation rows of the OQMD and of the elpasolites, some of
+which are test rows here. Each fit is a separate process with one thread, and ``--threads`` of
+them run in parallel. With ``--cache`` finished fits are kept, so that an interrupted run can be
+resumed. Writes ``regressors.json`` and ``regressors.png``.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from sklearn_elmodes.inspection import pyplot
 
 
 class Contender(NamedTuple):
-    """A function of ``peers/regress.py``, its settings, and the rows that it reads."""
+    """A function of ``peers/regress.py``, its settings, and the kind of rows that it reads."""
 
     function: str
     settings: dict[str, Any]
@@ -57,7 +57,7 @@ class Contender(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Rows of each kind, energies, and how many rows each part of them has."""
+    """Rows of each kind, energies, and the sizes of the three parts."""
 
     rows: dict[str, NDArray[Any]]
     energies: NDArray[np.float64]
@@ -130,7 +130,7 @@ def read(name: str, quick: bool) -> Data:
 
 
 def split(name: str, data: Data, seed: int) -> Parts:
-    """Return the rows to train, to validate and to test with."""
+    """Return the numbers of the training, validation and test rows."""
     random_state = np.random.RandomState(seed)
     n_train, n_validation, n_test = data.parts
     if name == ELPASOLITES:
@@ -147,7 +147,7 @@ def split(name: str, data: Data, seed: int) -> Parts:
 
 @cache
 def magpie_costs(name: str, seed: int, quick: bool) -> dict[str, float]:
-    """Measure matminer's features of rows to train, once for all that are fitted to them."""
+    """Measure matminer's features of the training rows, once for all regressors."""
     data = read(name, quick)
     train, _, _ = split(name, data, seed)
     request = {"function": "magpie", "data": "formulas.npy", "least_seconds": 0.0}
@@ -156,7 +156,7 @@ def magpie_costs(name: str, seed: int, quick: bool) -> dict[str, float]:
 
 
 def run(name: str, contender: Contender, seed: int, quick: bool) -> dict[str, float]:
-    """Fit a regressor to one split and test it once, in a process of its own."""
+    """Fit a regressor to one split and test it once, in a separate process."""
     data = read(name, quick)
     train, validation, test = split(name, data, seed)
     settings = contender.settings | (contender.quick_settings if quick else {})
@@ -173,7 +173,7 @@ def run(name: str, contender: Contender, seed: int, quick: bool) -> dict[str, fl
 
     found = {}
     if contender.function == "crabnet":
-        # Its own size for all rows, of which two batches are tried.
+        # CrabNet's batch size for all rows; time two and four epochs on two batches.
         batch_size = int(np.clip(2 ** round(np.log2(len(train)) - 4), 128, 4096))
         few = train[: 2 * batch_size], validation[:20], test[:20]
         two, four = (
@@ -195,7 +195,7 @@ def run(name: str, contender: Contender, seed: int, quick: bool) -> dict[str, fl
 
 
 def costs(measured: dict[str, dict[str, float]], n_train: int) -> dict[str, float]:
-    """Return what fitting and predicting cost, with features and, where they are apart, without."""
+    """Return the cost of fitting and predicting, with and without a separate features step."""
     fit, predict = measured["fit"], measured["predict"]
     cpu, us = n_train / fit["rows_per_cpu_second"], 1e6 / predict["rows_per_cpu_second"]
     seconds = n_train / fit["rows_per_second"]
@@ -211,7 +211,7 @@ def costs(measured: dict[str, dict[str, float]], n_train: int) -> dict[str, floa
 
 
 def draw(results: dict[str, Any]) -> Any:
-    """Draw error against time to fit."""
+    """Plot error against fitting time."""
     figure, axes = pyplot().subplots(1, 2, figsize=(11, 4.5), layout="constrained")
     names = list(dict.fromkeys(chain(*CONTENDERS.values())))
     for axis, data in zip(axes, CONTENDERS, strict=True):
@@ -240,7 +240,7 @@ def draw(results: dict[str, Any]) -> Any:
 
 
 def main() -> None:
-    """Run all on all splits."""
+    """Run all regressors on all splits."""
     arguments = parse_arguments(__doc__, add_cache)
     quick = arguments.quick
     there = available(("crabnet",), make=not quick)
@@ -253,7 +253,7 @@ def main() -> None:
         and (name in QUICK_NAMES[data] or not quick)
         and (name != CRABNET or seed == 0)
     ]
-    # The longest first, then those of one seed after the other.
+    # Longest first, then seed by seed.
     jobs.sort(key=lambda job: (job[1] != CRABNET, job[0] != PROJECT))
     for data in CONTENDERS:
         read(data, quick)

@@ -1,33 +1,33 @@
-"""What describes an element best: the same regressors, on the same folds, for each way to do it.
+"""Compare representations of elements: the same regressors on the same folds.
 
 - Our modes of the "extended" table at four sizes, principal components of the same table at
-  the same sizes, and its columns, standardised; a gap takes the mean of its column.
-- One-hot elements, and what ElementEmbeddings ships: Magpie, MEGNet, Oliynyk, mat2vec,
+  the same sizes, and its standardised columns, with gaps filled with the mean.
+- One-hot elements, and the tables in ElementEmbeddings: Magpie, MEGNet, Oliynyk, mat2vec,
   SkipAtom and random vectors.
 
-Magpie and Oliynyk are standardised, too. Every table is centred and divided by one number, so
+Magpie and Oliynyk are standardised, too. Each table is centred and divided by one number, so
 that no scale is favoured. Rows with an element that any table lacks are left out for all.
 
-The tasks are the elpasolites, split at random (a tenth to test) and by held-out element
-(3,000 of the other crystals to train), and the measured enthalpies, 5-fold. The regressors are
-our network, which reads each site or each element with its amount, and scikit-learn's extra
-trees and kernel ridge, which read the four sites, or mean, deviation, least and greatest value
-over the composition. The kernel is Laplacian; its width, in units of the median distance of
-rows, and its ridge are chosen on a tenth of the training rows, or on those with three of the
-training elements.
-Networks are single ones with fewer passes than by default, the same for all.
+The tasks are the elpasolites, with random splits (a tenth for testing) and with held-out
+elements (3,000 of the other crystals for training), and five folds of the measured enthalpies.
+The regressors are our network, which reads each site or each element with its amount, and
+scikit-learn's extra trees and kernel ridge, which read the four sites, or the mean, standard
+deviation, minimum and maximum over the composition. The kernel is Laplacian; its width, in
+units of the median distance between rows, and its ridge are selected on a tenth of the training
+rows, or on those that contain three of the training elements. Networks are single ones trained
+for fewer epochs than by default, the same number for all representations.
 
-Our network's defaults were chosen with 12 modes: on validation rows of elpasolites, some of
-which are test rows here, on the validation part of the OQMD, and on twelve held-out elements.
-That favours our modes; those elements are left out of what is compared.
+The defaults of our network were selected with 12 modes: on validation rows of elpasolites, some
+of which are test rows here, on the validation part of the OQMD, and on twelve held-out elements.
+This favours our modes. The twelve elements are left out of the comparison.
 
-The 12 modes are compared with every other representation by a paired t test, over splits and
-folds corrected for the overlap of their training rows (Nadeau and Bengio, Mach. Learn. 52, 239,
-2003), over elements without correction. "Better" and "worse" mean p < 0.05, whatever the number of
-comparisons. Each test part is predicted once.
+The 12 modes are compared with each other representation by a paired t test. Over splits and
+folds it is corrected for the overlap of the training rows (Nadeau and Bengio, Mach. Learn. 52,
+239, 2003); over elements it is not. "Better" and "worse" mean p < 0.05, without correction for
+the number of comparisons. Each test part is predicted once.
 
 Writes ``representations.json`` and ``representations.png``; with ``--cache`` an interrupted run
-goes on where it was.
+can be resumed.
 """
 
 from __future__ import annotations
@@ -98,12 +98,12 @@ TUNING_ROWS = 1500, 500  # at most
 LEVEL = 0.05
 
 Rows = NDArray[np.intp]
-Tuning = tuple[Rows, Rows]  # places in the training rows: to fit, and to compare by
-Fold = tuple[str, Rows, Rows, Tuning]  # name, rows to train, rows to test
+Tuning = tuple[Rows, Rows]  # positions in the training rows: to fit, and to validate
+Fold = tuple[str, Rows, Rows, Tuning]  # name, training rows, test rows
 
 
 class Task(NamedTuple):
-    """What to predict, and from what."""
+    """Data and folds of a task."""
 
     X: NDArray[Any]
     y: NDArray[np.float64]
@@ -114,7 +114,7 @@ class Task(NamedTuple):
 
 
 def own_tables(sizes: tuple[int, ...]) -> dict[str, pd.DataFrame]:
-    """Return the tables that follow from our property table, without gaps."""
+    """Return the representations computed from our property table, without gaps."""
     table = property_table("extended")
     columns = make_pipeline(StandardScaler(), SimpleImputer()).fit_transform(table)
     tables = {f"{n} {MODES}": ElementModes.from_properties("extended", n).to_frame() for n in sizes}
@@ -126,14 +126,14 @@ def own_tables(sizes: tuple[int, ...]) -> dict[str, pd.DataFrame]:
 
 
 def peer_tables() -> dict[str, pd.DataFrame]:
-    """Return the tables of ElementEmbeddings as they are, without what is no element."""
+    """Return the tables of ElementEmbeddings, without rows that are not elements."""
     found = run_worker("tables", "elementembeddings", {"names": list(PEERS.values())})
     tables = {name: pd.DataFrame(**found[key]) for name, key in PEERS.items()}
     return {name: table.loc[table.index.isin(SYMBOLS)] for name, table in tables.items()}
 
 
 def read_tables(sizes: tuple[int, ...], versions: dict[str, Any]) -> dict[str, pd.DataFrame]:
-    """Return every representation of the elements that all of them have, in units alike."""
+    """Return all representations of the elements that they have in common, on one scale."""
     tables = own_tables(sizes) | (peer_tables() if versions else {})
     common = [s for s in SYMBOLS if all(s in table.index for table in tables.values())]
     tables["one-hot elements"] = one_hot_table(common)
@@ -151,12 +151,12 @@ def read_tables(sizes: tuple[int, ...], versions: dict[str, Any]) -> dict[str, p
 
 
 def tuning_parts(rest: Rows, validation: Rows) -> Tuning:
-    """Return as many of both as there is time for."""
+    """Limit the number of rows for tuning."""
     return rest[: TUNING_ROWS[0]], validation[: TUNING_ROWS[1]]
 
 
 def random_folds(splitter: Any, X: NDArray[Any]) -> list[Fold]:
-    """Split at random; of the training rows a tenth is to tune by."""
+    """Split at random, with a tenth of the training rows for tuning."""
     folds = []
     for number, (train, test) in enumerate(splitter.split(X)):
         order = np.random.RandomState(number).permutation(len(train))
@@ -166,7 +166,7 @@ def random_folds(splitter: Any, X: NDArray[Any]) -> list[Fold]:
 
 
 def element_folds(X: NDArray[Any], n_train: int, elements: list[str] | None) -> list[Fold]:
-    """Hold out one element at a time; three others are to tune by."""
+    """Hold out one element at a time, and three others for tuning."""
     folds = []
     splitter = LeaveOneElementOut(elements=elements)
     for number, (element, train, test) in enumerate(splitter.split_by_element(X)):
@@ -180,9 +180,9 @@ def element_folds(X: NDArray[Any], n_train: int, elements: list[str] | None) -> 
 
 
 def statistics(blocks: NDArray[np.float32], n_numbers: int) -> NDArray[np.float32]:
-    """Return mean, deviation, least and greatest value of each number over a composition.
+    """Return mean, std, minimum and maximum of each number over a composition.
 
-    A row of ``blocks`` holds the numbers and the amount of each element, then zeros.
+    A row of ``blocks`` contains the numbers and the amount of each element, padded with zeros.
     """
     blocks = blocks.reshape(len(blocks), -1, n_numbers + 1)
     values, amounts = blocks[..., :-1], blocks[..., -1:]
@@ -197,7 +197,7 @@ def statistics(blocks: NDArray[np.float32], n_numbers: int) -> NDArray[np.float3
 def kernel_ridge(
     apart: NDArray[np.float64], y: NDArray[np.float64], train: Rows, test: Rows, tuning: Tuning
 ) -> tuple[NDArray[np.float64], dict[str, float]]:
-    """Choose width and ridge within the training rows, then predict the test rows."""
+    """Select width and ridge within the training rows, then predict the test rows."""
     rest, validation = tuning
     apart = apart / np.median(apart[np.ix_(train[rest], rest)])
 
@@ -233,7 +233,7 @@ def score(
     seed: int,
     fold: Fold,
 ) -> dict[str, float]:
-    """Fit and test one regressor on one representation and one fold; compositions are pooled."""
+    """Fit and test one regressor on one representation and one fold."""
     _, train, test, tuning = fold
     start, chosen = time.process_time(), {}
     blocks = table_transformer(table, prototype).fit_transform(X)
@@ -258,11 +258,11 @@ def score(
 
 
 def compare(ours: list[float], other: list[float], overlap: float) -> dict[str, Any]:
-    """Test paired errors; ``overlap`` is the ratio of test to training rows, 0 corrects nothing."""
+    """Compare paired errors by a t test; ``overlap`` is the ratio of test to training rows."""
     differences = np.subtract(ours, other)
     n = len(differences)
-    spread = differences.std(ddof=1) * np.sqrt(1 / n + overlap)
-    p = float(2 * student.sf(abs(differences.mean()) / spread, n - 1))
+    standard_error = differences.std(ddof=1) * np.sqrt(1 / n + overlap)
+    p = float(2 * student.sf(abs(differences.mean()) / standard_error, n - 1))
     sign = "better" if differences.mean() < 0 else "worse"
     return {
         "difference": float(differences.mean()),
@@ -273,9 +273,9 @@ def compare(ours: list[float], other: list[float], overlap: float) -> dict[str, 
 
 
 def lead(scores: dict[str, Any], others: list[str]) -> dict[str, Any]:
-    """Return by what share the error of the 12 modes is below that of the best other.
+    """Return the relative difference between the 12 modes and the best other representation.
 
-    Beside it the names of those that are better than the modes.
+    Also return the names of the representations that are better than the modes.
     """
     maes = {name: scores[name]["mae"]["mean"] for name in (OURS, *others)}
     best = min(others, key=maes.__getitem__)
@@ -321,7 +321,7 @@ def evaluate(
 
 
 def draw(results: dict[str, Any], numbers: dict[str, int]) -> Any:
-    """Draw the error of our network against the numbers of an element, for each task."""
+    """Plot the error of our network against the size of the representation, for each task."""
     from matplotlib.ticker import LogLocator
     from textalloc import allocate
 
@@ -329,7 +329,7 @@ def draw(results: dict[str, Any], numbers: dict[str, int]) -> Any:
     for axis, (name, task) in zip(axes, results.items(), strict=True):
         scores = task["regressors"][NETWORK]
         maes = {other: scores[other]["mae"]["mean"] for other in numbers}
-        axis.set(xscale="log", yscale="log", title=name, xlabel="numbers of an element")
+        axis.set(xscale="log", yscale="log", title=name, xlabel="numbers per element")
         axis.set_ylabel(f"MAE of {NETWORK} (eV/atom)")
         places = axis.scatter(numbers.values(), maes.values(), s=16, c="0.4")
         for kind in (MODES, "principal components"):
@@ -356,7 +356,7 @@ def draw(results: dict[str, Any], numbers: dict[str, int]) -> Any:
 
 
 def make_tasks(symbols: pd.Index, quick: bool) -> tuple[dict[str, Task], dict[str, Any]]:
-    """Return the tasks on rows of these elements, and what was left out."""
+    """Return the tasks on rows of these elements, and the rows that were left out."""
     data = {
         "elpasolites": fetch_elpasolites(return_X_y=True),
         ENTHALPIES: load_expt_formation_enthalpies(return_X_y=True),
@@ -388,7 +388,7 @@ def main() -> None:
     sizes, n_trees = ((2, 12), 5) if arguments.quick else ((2, 4, 8, 12), 30)
     peers = available(("elementembeddings",), make=not arguments.quick)
     versions = {name: pins(name) for name in peers}
-    # The same to the last bit when a run goes on.
+    # Cached, so that a resumed run has exactly the same tables.
     tables = remembered(read_tables, arguments)(sizes, versions)
     numbers = {name: table.shape[1] for name, table in tables.items()}
     tasks, left_out = make_tasks(tables[OURS].index, arguments.quick)

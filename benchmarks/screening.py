@@ -1,16 +1,15 @@
-"""Screening all elpasolites of the paper: time, memory, share of what the machine can do.
+"""Screening all elpasolites of the paper: time, memory and share of peak throughput.
 
-The shipped ensemble (four networks, mean and spread, every crystal averaged over the
-exchange of A and B) predicts all 1,974,024 elpasolites of the 39 elements in the data,
-of which 987,012 are distinct:
+The included ensemble (mean and std of four networks, averaged over the exchange of A and B)
+predicts all 1,974,024 elpasolites of the 39 elements in the data, of which 987,012 are
+distinct. Measured are:
 
-- seconds, in turn with a product of large matrices, whose speed counts as the peak of
-  the machine; only the products that a look-up cannot replace are counted as work;
-- peak memory of a process that screens, beyond what it holds with libraries
-  and model loaded;
+- time, in turn with a product of large matrices, whose throughput is taken as the peak of the
+  machine; only matrix products that a look-up cannot replace are counted as work;
+- peak memory of a screening process, beyond libraries and model;
 - the same network without look-ups, on a part of the space;
-- matminer's Magpie features with a random forest on a sample, extrapolated;
-- one prediction of one row.
+- matminer's Magpie features with a random forest, extrapolated from a sample;
+- predicting one row.
 
 Writes ``screening.json``.
 """
@@ -34,7 +33,7 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn_elmodes import Prototype, load_pretrained, screen
 from sklearn_elmodes.datasets import fetch_elpasolites
 
-MEMORY = "memory"  # how this script calls itself for a process of its own
+MEMORY = "memory"  # argument with which this script runs itself in a new process
 
 
 def elements(n: int) -> list[str]:
@@ -50,7 +49,7 @@ def seconds(function: Callable[[], Any]) -> float:
 
 
 def peak_memory(n_elements: int, threads: int) -> None:
-    """Screen in this process, and print how far the memory rises above what was there."""
+    """Screen in this process, and print the increase of its peak memory."""
     torch.set_num_threads(threads)
     model = load_pretrained("elpasolites")
     space = Prototype("elpasolite").candidates(elements(n_elements))
@@ -59,14 +58,14 @@ def peak_memory(n_elements: int, threads: int) -> None:
 
 
 def work(network: Any) -> int:
-    """Count the floating-point operations for one crystal that look-ups cannot replace."""
+    """Count the floating-point operations per crystal that look-ups cannot replace."""
     matrices = [layer.linear.weight for layer in network.joint[1:]] + [network.last.weight]
     products = sum(matrix.numel() for matrix in matrices)  # of all members
     return 2 * products * len(network.permutations)
 
 
 def main() -> None:
-    """Measure in turn."""
+    """Run all measurements."""
     arguments = parse_arguments(__doc__)
     n_elements, repeats, side, n_sample, n_part = 39, 3, 4096, 2000, 131_072
     if arguments.quick:
@@ -126,7 +125,7 @@ def main() -> None:
         "magpie_random_forest_seconds_extrapolated": magpie,
         "magpie_sample": n_sample,
     }
-    print(f"{n_ordered:,} elpasolites, {len(space):,} distinct, mean and spread: {taken:.1f} s")
+    print(f"{n_ordered:,} elpasolites, {len(space):,} distinct, mean and std: {taken:.1f} s")
     print(f"{len(space) / taken:,.0f} distinct crystals per second, peak memory {memory:.0f} MB")
     print(f"{share:.0%} of the {peak / 1e9:.0f} GFLOP/s of a {side} × {side} matrix product")
     print(f"without look-ups {plain:.0f} s (extrapolated from {len(part):,})")

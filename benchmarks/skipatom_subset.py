@@ -1,11 +1,10 @@
-"""The 5,645 elpasolites without noble gases, 10-fold, as in the papers on Atom2Vec and SkipAtom.
+"""Ten folds of the 5,645 elpasolites without noble gases, as for Atom2Vec and SkipAtom.
 
-Folds are shuffled with seed 0, and nothing is chosen per fold: the settings are
-those of the default pipeline, which were tuned on parts of all elpasolites. In
-the same run: Laplacian kernel ridge on the properties, its width and ridge
-chosen on a tenth of each training fold. SkipAtom's paper (Antunes
-et al., npj Comput. Mater. 8, 44, 2022) reports 0.109 eV/atom for its best
-vectors. Folds run side by side, one thread each.
+The folds are shuffled with seed 0. Nothing is selected per fold: the hyperparameters of the
+default pipeline were tuned on parts of all elpasolites. The baseline is Laplacian kernel ridge
+on the properties, with width and ridge selected on a tenth of each training fold. The SkipAtom
+paper (Antunes et al., npj Comput. Mater. 8, 44, 2022) reports 0.109 eV/atom for its best
+vectors. Folds run in parallel, one thread each.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ SKIPATOM = 0.109
 
 
 class TunedKernelRidge(LaplacianKernelRidge):
-    """Chooses width and ridge on a tenth of the training rows."""
+    """Kernel ridge with width and ridge selected on a tenth of the training rows."""
 
     def fit(self, X: NDArray[Any], y: NDArray[np.float64]) -> TunedKernelRidge:
-        """Tune on a tenth, then fit all rows."""
+        """Tune on a tenth of the rows, then fit all rows."""
         rest, validation = train_test_split(np.arange(len(y)), test_size=0.1, random_state=0)
         self.tune((X[rest], y[rest]), (X[validation], y[validation]))
         return super().fit(X, y)

@@ -1,4 +1,4 @@
-"""Seconds to import the package beyond those of NumPy, and to show ``elmodes --help``."""
+"""Time to import the package, beyond that of NumPy, and to show ``elmodes --help``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COMMANDS = {
 
 
 def seconds(code: str) -> float:
-    """Time a fresh interpreter."""
+    """Time a new interpreter."""
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     return time.perf_counter() - start

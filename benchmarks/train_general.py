@@ -1,14 +1,13 @@
-"""Train the general model that ships, on the training part of the OQMD (239,190 formulas).
+"""Train the included general model on the training part of the OQMD (239,190 formulas).
 
-About an hour of CPU time, less on a GPU. The state is written beside the
-model every 20 seconds: after an interruption ``--resume`` goes on from it to the
-same end. The 69 training rows beyond 5 eV/atom, errors of the database, are
-left out of the training; validation is reported with such rows and without. The data
-have no formula of a single element: each element joins the training with the energy
-that it has by definition, 0.
+This takes about an hour of CPU time, less on a GPU. The state is saved beside the model every
+20 seconds; after an interruption ``--resume`` continues from it and gives the same model. The
+69 training rows beyond 5 eV/atom, errors of the database, are left out; the validation error
+is reported with and without such rows. The data have no formulas with a single element, so
+each element is added with its energy by definition, 0.
 
-``--without-measured`` leaves out every composition of the two tables of measured
-enthalpies, and what comes near one, for a model that cannot know them.
+``--without-measured`` leaves out all compositions in or near the two tables of measured
+enthalpies, for a model that was not trained on any of them.
 """
 
 from __future__ import annotations
@@ -30,32 +29,32 @@ from sklearn_elmodes.elements import property_table
 CARD = """\
 # Model card: {name}
 
-**What.** `{pipeline}`:
-an ensemble of two networks that read the twelve elemental modes and the amount of each element of a
-formula. It predicts the formation energy in eV/atom at 0 K of the most stable
-crystal in the OQMD for a formula of any kind, and the standard deviation over the two
-networks. Fine-tune it with `pretrained="oqmd"`, or use it as it is for a first look.
+**What.** `{pipeline}`: an ensemble of two networks that read
+the twelve elemental modes and the amount of each element of a formula. It predicts the formation
+energy in eV/atom at 0 K of the most stable crystal of a formula in the OQMD, and the standard
+deviation over the two networks. Fine-tune it with `pretrained="oqmd"`, or use it as it is for a
+first look.
 
 **Data.** {rows:,} formulas of the training part of the Open Quantum Materials Database
 (density-functional theory, PBE; Saal et al., JOM 65, 1501, 2013; Kirklin et al., npj Comput. Mater.
 1, 15010, 2015), as split by the authors of CrabNet (Wang et al., npj Comput. Mater. 7, 77, 2021).
-{left_out} No formula of these data has a single element: each
-element was added with its energy by definition, 0. The numbers are not included.
+{left_out} The data contain no pure elements, so each element was added
+with its energy by definition, 0. The training data are not included.
 
-**Trained by** `python benchmarks/train_general.py{options}`, {passes} passes.
+**Trained by** `python benchmarks/train_general.py{options}`, {passes} epochs.
 
 **How good.** On the validation part, {n_validation:,} formulas that are not in the training
 part, the mean absolute error is {mae:.4f} eV/atom; without the rows beyond 5 eV/atom, errors of the
-database, it is {mae_within:.4f}. A few settings were chosen on these rows; the error on the test
-part is in benchmarks/README.md.
+database, it is {mae_within:.4f}. A few hyperparameters were selected on these rows; the error on
+the test part is in benchmarks/README.md.
 
-**Weak spots.** A formula does not contain the structure: polymorphs have one energy. A search for
-the lowest energy finds the formulas with the largest errors; leave out those with a standard
-deviation above 0.2 eV/atom. Most of the data are hypothetical ternary alloys; oxides with many
-elements and molecular crystals are few. Energies of other sources (other functionals or
-corrections, measurements) differ systematically: fine-tune. Elements that the OQMD lacks (He, Ne,
-Ar, Po, At, Rn, Fr, Ra, Am and beyond) are extrapolations by their modes. The standard deviation of
-two networks ranks errors weakly, and is not an error bar.
+**Weak spots.** A formula does not contain the structure: polymorphs get the same energy. A search
+for the lowest energy finds the formulas with the largest errors; leave out those with a standard
+deviation above 0.2 eV/atom. Most of the data are hypothetical ternary alloys; there are few oxides
+of many elements and few molecular crystals. Energies from other sources (other functionals or
+corrections, measurements) differ systematically; fine-tune the model on them. For elements that the
+OQMD lacks (He, Ne, Ar, Po, At, Rn, Fr, Ra, Am and beyond) predictions are extrapolations by their
+modes. The standard deviation of two networks ranks errors only weakly and is not an error bar.
 
 **Licence.** BSD-3-Clause, as the package. Please cite the OQMD (its data are under CC BY 4.0).
 """
@@ -64,11 +63,13 @@ LARGEST = 5.0  # eV/atom
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--resume", action="store_true", help="resume from the last checkpoint")
     parser.add_argument(
-        "--without-measured", action="store_true", help="leave out compositions with measurements"
+        "--without-measured",
+        action="store_true",
+        help="leave out compositions with measured enthalpies",
     )
-    parser.add_argument("--model", type=Path, help="where to write the model")
+    parser.add_argument("--model", type=Path, help="model file to write")
 
 
 def measured_formulas() -> NDArray[Any]:
@@ -78,7 +79,7 @@ def measured_formulas() -> NDArray[Any]:
 
 
 def main() -> None:
-    """Train, write the model, and measure it on the validation part."""
+    """Train and save the model, and compute its validation error."""
     arguments = parse_arguments(__doc__, add_options)
     name = "oqmd_without_measured" if arguments.without_measured else "oqmd"
     formulas, energies = read_energies("oqmd_formation_enthalpy/train.csv.gz")
@@ -99,7 +100,7 @@ def main() -> None:
     checkpoint = path.with_suffix(".checkpoint")
     if not arguments.resume:
         checkpoint.unlink(missing_ok=True)
-    print(f"{chosen.sum()} of {len(energies)} formulas to train on.", flush=True)
+    print(f"Training on {chosen.sum()} of {len(energies)} formulas.", flush=True)
 
     pipeline = make_formation_energy_pipeline(**settings)
     torch.set_flush_denormal(True)
@@ -107,14 +108,14 @@ def main() -> None:
     pipeline.fit(X, y, formationenergyregressor__checkpoint=checkpoint)
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
     pipeline[-1].set_params(verbose=0)
-    save_model(pipeline, path)  # in case that what follows fails
+    save_model(pipeline, path)  # in case a later step fails
     predicted = pipeline.predict(X_validation)
     within = np.abs(y_validation) <= LARGEST
     validation = errors(predicted, y_validation)
     validation_within = errors(predicted[within], y_validation[within])
     left_out = f"{(np.abs(energies) > LARGEST).sum()} rows beyond 5 eV/atom were left out."
     if arguments.without_measured:
-        left_out += " So were all compositions of two tables of measured enthalpies."
+        left_out += " All compositions in two tables of measured enthalpies were left out, too."
     card = CARD.format(
         name=name,
         pipeline="make_formation_energy_pipeline(random_state=0)",
@@ -132,7 +133,7 @@ def main() -> None:
     model = load_model(path)
     loading = time.perf_counter() - start
     if not np.array_equal(model.predict(X_validation[:100]), predicted[:100]):
-        raise SystemExit("The model predicts other energies once it is loaded.")
+        raise SystemExit("The loaded model predicts other energies.")
     results = {
         "rows": int(chosen.sum()),
         "passes": pipeline[-1].n_iter_,

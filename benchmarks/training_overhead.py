@@ -1,7 +1,7 @@
-"""What skorch costs: fitting through it against a plain torch loop.
+"""Overhead of skorch: fitting with it, compared with a plain torch loop.
 
-Both train the same network on the same batches of the elpasolites; the loop has
-the same optimizer and schedule, and nothing else.
+Both train the same network on the same batches of the elpasolites, with the same optimizer
+and schedule.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sklearn_elmodes.datasets import fetch_elpasolites
 
 
 def plain_loop(model: Any, X: Any, y: Any) -> float:
-    """Train as the regressor does, without skorch; return the last loss."""
+    """Train like the regressor, but without skorch; return the last loss."""
     arguments = model._network_arguments(X, seed=0)
     dataset = ARCHITECTURE.dataset(X, (y - y.mean()) / y.std(), arguments, "cpu")
     network, criterion = ARCHITECTURE.network(**arguments), EnsembleLoss()

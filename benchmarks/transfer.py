@@ -1,13 +1,13 @@
-"""Measured enthalpies, from scratch and from a general model of computed energies.
+"""Measured enthalpies: training from scratch and fine-tuning a model of computed energies.
 
-Two tables, the 1,643 compositions of SGTE's SSUB (the lowest of several rows) and the
-2,135 of ``load_expt_formation_enthalpies``, in ten folds (shuffled, seed 0); the second
-in five folds, too. Parts of each training fold, drawn with the fold's number as seed,
-give learning curves. Models: from scratch; fine-tuned from the general model that
-ships; fine-tuned from one of the same making that never saw any of these compositions
-(``train_general.py --without-measured``), so that no answer was in its training. The
-settings of fine-tuning are the defaults; among what its step size was chosen by are
-inner folds of the first training fold of each table, whose rows are tested in other folds.
+The tables are the 1,643 compositions of SGTE's SSUB (the lowest energy of each) and the 2,135
+of ``load_expt_formation_enthalpies``, in ten folds (shuffled, seed 0), the second also in five
+folds. Learning curves use parts of each training fold, drawn with the number of the fold as
+seed. The models are trained from scratch, fine-tuned from the included general model, or
+fine-tuned from a general model that was trained without any of these compositions
+(``train_general.py --without-measured``). Fine-tuning uses the default settings; its learning
+rate was selected in part on the first training fold of each table, whose rows are test rows of
+other folds.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ SIZES = (50, 100, 200, 400, 800)
 def fold_errors(
     start: str | None, data: Rows, train: NDArray[np.intp], test: NDArray[np.intp], settings: Any
 ) -> NDArray[np.float64]:
-    """Fit some rows and return the errors of others."""
+    """Fit the training rows and return the errors on the test rows."""
     torch.set_flush_denormal(True)
     X, y = data
     model = make_formation_energy_pipeline(pretrained=start, random_state=0, **settings)
@@ -123,7 +123,7 @@ def main() -> None:
 
 
 def draw(results: dict[str, Any]) -> Any:
-    """Draw the learning curves of the ten-fold cases."""
+    """Plot the learning curves of the ten-fold cases."""
     cases = [case for case in results if "10-fold" in case]
     figure, axes = pyplot().subplots(1, len(cases), figsize=(9, 3.6), sharey=True)
     for ax, case in zip(axes, cases, strict=True):

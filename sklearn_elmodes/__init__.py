@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sklearn_elmodes.screening import screen
     from sklearn_elmodes.transformer import ElementalModeTransformer
 
-# Resolved on first use (PEP 562), so that the import itself stays light.
+# Resolved on first use (PEP 562), so that importing the package is fast.
 _MODULES = {
     "ElementAutoencoder": "autoencoder",
     "ElementalModeClassifier": "classifier",

@@ -1,4 +1,4 @@
-"""Base classes of the estimators: parameters, training, fine-tuning, predictions, records."""
+"""Base classes of the estimators: parameters, training, pretrained weights, predictions."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ _TRAINING = ("learning_rate", "batch_size", "max_iter")
 class NetworkEnsemble(BaseEstimator):
     """An ensemble of networks of one architecture.
 
-    The parameters are described where they are public, in
-    :class:`FormationEnergyRegressor`.
+    The parameters are documented in :class:`FormationEnergyRegressor`.
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
@@ -109,20 +108,20 @@ class NetworkEnsemble(BaseEstimator):
     batch_size_: Any
     max_iter_: Any
 
-    # ---- For subclasses to answer ----
+    # ---- Implemented by subclasses ----
 
     @property
     def _architecture(self) -> Architecture:
-        """The kind of network."""
+        """The architecture of the networks."""
         raise NotImplementedError
 
     def _read(self, X: Any, *y: Any, **checks: Any) -> Any:
-        """Check X, and y in a fit; return them as the architecture reads them."""
+        """Validate X, and y in ``fit``; return them as the architecture reads them."""
         raise NotImplementedError
 
     @property
     def _n_outputs(self) -> int:
-        """Numbers that a network returns for a row."""
+        """Number of outputs of a network for a row."""
         return 1
 
     def _criterion(self) -> Any:
@@ -132,15 +131,15 @@ class NetworkEnsemble(BaseEstimator):
         return EnsembleLoss
 
     def _predicts_like(self, source: Source) -> bool:
-        """Whether another ensemble predicts the same, so that its last layer can be used."""
+        """Whether the last layer of another ensemble predicts the same kind of target."""
         raise NotImplementedError
 
     def _target_settings(self) -> Settings:
-        """Return the facts about the target for a model file."""
+        """Return the settings of the target for a model file."""
         raise NotImplementedError
 
     def _read_target(self, settings: Settings) -> None:
-        """Set the facts about the target from a model file."""
+        """Set the target from the settings in a model file."""
         raise NotImplementedError
 
     # ---- Training ----
@@ -170,7 +169,7 @@ class NetworkEnsemble(BaseEstimator):
         initial: dict[str, Any] | None,
         unit_scale: float = 1.0,
     ) -> Any:
-        """Train on rows whose targets are ready for the loss, in units of ``unit_scale``."""
+        """Train on scaled targets or classes; ``unit_scale`` converts losses to units of y."""
         from sklearn_elmodes._networks._training import train
 
         kind, device = self._architecture, self._resolve_device()
@@ -204,7 +203,7 @@ class NetworkEnsemble(BaseEstimator):
         )
 
     def _resolve_training(self, n_rows: int, initial: dict[str, Any] | None) -> None:
-        """Set the settings of a training, in place of "auto"."""
+        """Set the training settings, with values for "auto"."""
         start: Start = "scratch"
         if initial is not None:
             start = "all" if "last.weight" in initial else "all_but_last"
@@ -217,7 +216,7 @@ class NetworkEnsemble(BaseEstimator):
 
     @contextmanager
     def _kept_on_failure(self) -> Iterator[None]:
-        """Leave the estimator as it was if a fit fails."""
+        """Restore the attributes of the estimator if a fit fails."""
         before = dict(self.__dict__)
         try:
             yield
@@ -253,15 +252,15 @@ class NetworkEnsemble(BaseEstimator):
         return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
     def _check_checkpoint(self, checkpoint: Any, held_out: bool) -> None:
-        """Refuse a checkpoint from which no fit could resume."""
+        """Check that a fit can resume from a checkpoint."""
         if checkpoint is None:
             return
         if held_out:
-            raise ValueError("A checkpoint goes with neither early_stopping nor calibrate_std.")
+            raise ValueError("checkpoint cannot be combined with early_stopping or calibrate_std.")
         if not isinstance(self.random_state, Integral):
             raise ValueError(
-                f"A checkpoint needs an integer random_state, not {shown(self.random_state)}: no "
-                "other fit would be the same."
+                f"checkpoint needs an integer random_state, not {shown(self.random_state)}; only "
+                "then can another fit resume."
             )
 
     def _resolve_device(self) -> str:
@@ -271,26 +270,26 @@ class NetworkEnsemble(BaseEstimator):
             return "cuda" if torch.cuda.is_available() else "cpu"
         return self.device
 
-    # ---- Weights to start from ----
+    # ---- Pretrained weights ----
 
     @property
     def _continues(self) -> bool:
-        """Whether a fit continues the last one."""
+        """Whether ``fit`` continues from the last fit."""
         return bool(self.warm_start) and hasattr(self, "net_")
 
     def _start(
         self, X: Any, arguments: dict[str, Any]
     ) -> tuple[dict[str, Any], Source] | tuple[None, None]:
-        """Return the weights to start from and the ensemble that learned them, if any.
+        """Return the initial weights and the ensemble that learned them, if any.
 
-        The weights lack the last layer if that predicts something else.
+        The last layer is left out if it predicts another kind of target.
         """
         if self._continues:
             source = self._as_source()
-            message = "The last fit, which warm_start continues, does not fit: it has"
+            message = "warm_start cannot continue from the last fit, which has"
         elif self.pretrained is not None:
             source = find_source(self.pretrained)
-            message = f"pretrained={shown(self.pretrained)} does not fit: it has"
+            message = f"pretrained={shown(self.pretrained)} cannot be used: it has"
         else:
             if self.freeze is not None:
                 warnings.warn(
@@ -302,7 +301,9 @@ class NetworkEnsemble(BaseEstimator):
             return None, None
         kind = self._architecture
         if source.architecture is not kind:
-            raise ValueError(f"{message} not architecture={kind.name!r}.")
+            raise ValueError(
+                f"{message} architecture {source.architecture.name!r} instead of {kind.name!r}."
+            )
         differing = [
             f"{name} {shown(source.arguments.get(name))} instead of {shown(ours)}"
             for name, ours in arguments.items()
@@ -314,9 +315,9 @@ class NetworkEnsemble(BaseEstimator):
             source.modes, kind.dataset(X, None, arguments, "cpu").described.numpy()
         ):
             raise ValueError(
-                f"pretrained={shown(self.pretrained)} was trained with other elemental modes: X "
-                "holds none of them. Use an ElementalModeTransformer with the parameters that it "
-                "was trained with."
+                f"pretrained={shown(self.pretrained)} was trained with other elemental modes than "
+                "those in X. Use an ElementalModeTransformer with the same parameters as in its "
+                "training."
             )
         member = np.arange(arguments["n_members"]) % source.network.n_members
         weights = {
@@ -334,7 +335,7 @@ class NetworkEnsemble(BaseEstimator):
         return arguments_of(self.net_)
 
     def _as_source(self) -> Source:
-        """Return the fitted networks without this estimator."""
+        """Return the fitted networks, without this estimator."""
         target = self._target_settings()
         return Source(
             self._architecture,
@@ -349,7 +350,7 @@ class NetworkEnsemble(BaseEstimator):
         return self._as_source().outputs(X)
 
     def _description(self, site_names: Any = None) -> str:
-        """Describe the fitted network, in words."""
+        """Describe the fitted network."""
         return self._architecture.describe(self._fitted_arguments, site_names)
 
     # ---- Model files ----
@@ -358,7 +359,7 @@ class NetworkEnsemble(BaseEstimator):
         """Return settings and arrays for a model file."""
         weights = self.net_.module_.state_dict()
         parameters = self.get_params(deep=False)
-        # A path has no meaning where the file is read.
+        # A path may not exist where the file is read.
         if not isinstance(self.pretrained, str) or self.pretrained not in shipped_models():
             parameters["pretrained"] = None
         settings = {
@@ -373,12 +374,14 @@ class NetworkEnsemble(BaseEstimator):
 
     @classmethod
     def _from_record(cls, settings: Settings, arrays: Arrays) -> NetworkEnsemble:
-        """Rebuild a fitted ensemble from settings and arrays; check both."""
+        """Rebuild a fitted ensemble from settings and arrays, and validate both."""
         ensemble = cls(**own_parameters(cls, settings["parameters"]))
         ensemble._validate_params()
         start = ensemble.pretrained
         if start is not None and start not in shipped_models():
-            raise ValueError(f"it starts from {shown(start)}, which is not a shipped model")
+            raise ValueError(
+                f"it was pretrained from {shown(start)}, which is not an included model"
+            )
         ensemble._read_target(settings)
         ensemble.net_ = restore(
             ensemble._architecture, settings, arrays, ensemble._n_outputs, ensemble._criterion()
@@ -393,20 +396,20 @@ class NetworkEnsemble(BaseEstimator):
         return ensemble
 
     def _read_training(self, written: Settings) -> None:
-        """Set the settings of the training; earlier schemas do not record those of "auto"."""
+        """Set the training settings; earlier schemas did not record the values of "auto"."""
         for name, asked in zip(_TRAINING, self._asked_training(), strict=True):
             value = written[name] if asked == "auto" else asked
             if value is not None and not 0 < float(value) < np.inf:
-                raise ValueError(f"the training had {name} {shown(value)}")
+                raise ValueError(f"the training setting {name} is {shown(value)}")
             setattr(self, f"{name}_", value)
         recipe = self._architecture.recipe
         if self.max_iter_ is None and self.n_iter_ > recipe.fine_tuning_max_iter:
-            self.max_iter_ = recipe.max_iter  # the only other value of "auto"
+            self.max_iter_ = recipe.max_iter  # "auto" has only these two values
 
     # ---- scikit-learn ----
 
     def __sklearn_clone__(self) -> NetworkEnsemble:
-        # A clone of a pretrained model would lose its fit.
+        # Keep the fitted model: cloning it would discard its fit.
         bare = copy(self)
         bare.pretrained = None
         return (
@@ -415,7 +418,7 @@ class NetworkEnsemble(BaseEstimator):
 
 
 class TableEnsemble(NetworkEnsemble):
-    """An ensemble that reads rows of numbers: sites of a crystal, or elements of a formula."""
+    """An ensemble that reads tables: sites of crystals, or elements of formulas."""
 
     _parameter_constraints: dict[str, list[Any]] = {
         "n_sites": [Interval(Integral, 1, None, closed="left")],

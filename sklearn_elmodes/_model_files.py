@@ -1,6 +1,6 @@
 """Model files: settings in JSON and arrays in safetensors, without pickle.
 
-This module knows the layout of the files, not the estimators whose settings they hold.
+This module defines the layout of the files. The estimators define their settings.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Settings = dict[str, Any]
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a pipeline, as a file holds it.
+    """A step of a pipeline, as stored in a file.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Step:
     kind : str
         Name of its class, or "passthrough".
     settings : dict
-        Everything but arrays, of types that JSON knows.
+        Everything except arrays, of types that JSON supports.
     arrays : dict of str to ndarray
     """
 
@@ -63,7 +63,7 @@ class Record:
 
 
 def shipped_models() -> list[str]:
-    """Return the names of the models in the package, sorted."""
+    """Return the names of the models included with the package, sorted."""
     return sorted(
         entry.name.removesuffix(".safetensors")
         for entry in files("sklearn_elmodes.pretrained").iterdir()
@@ -72,15 +72,15 @@ def shipped_models() -> list[str]:
 
 
 def find_model(model: str | os.PathLike[str]) -> Path:
-    """Return the file of a model, given by the name of a shipped one or by a path.
+    """Return the file of a model, given the name of an included model or a path.
 
-    The name of a shipped model always means that model: a file beside you of the same name
-    is ``./oqmd``.
+    The name of an included model always means that model; write ``./oqmd`` for a file of
+    the same name.
 
     Raises
     ------
     ValueError
-        If a bare name is neither a shipped model nor a file.
+        If a bare name is neither an included model nor a file.
     FileNotFoundError
         If a path does not exist.
     """
@@ -91,11 +91,8 @@ def find_model(model: str | os.PathLike[str]) -> Path:
     if os.path.exists(model):
         return path
     if not isinstance(model, str) or model != path.name or path.suffix:
-        raise FileNotFoundError(f"There is no file {path}.")
-    raise ValueError(
-        f"No model {model!r} ships; choose one of {', '.join(names)}, or give the path of a model "
-        "file."
-    )
+        raise FileNotFoundError(f"The file {path} does not exist.")
+    raise ValueError(f"{model!r} is neither an included model ({', '.join(names)}) nor a file.")
 
 
 def read(path: str | os.PathLike[str]) -> Record:
@@ -104,32 +101,32 @@ def read(path: str | os.PathLike[str]) -> Record:
     Raises
     ------
     OSError
-        If there is no such file, or it cannot be read.
+        If the file does not exist or cannot be read.
     ValueError
-        If it is not a model file, is corrupted or unsound, or has a newer schema.
+        If it is not a model file, is corrupted or invalid, or has a newer schema.
     """
     header, arrays = _read_file(path)
     schema = header.get("schema_version") if isinstance(header, dict) else None
     if type(schema) is not int or not 1 <= schema <= SCHEMA_VERSION:
         raise ValueError(
-            f"{path} has schema version {shown(schema)}; this release of sklearn-elmodes reads 1 "
-            f"to {SCHEMA_VERSION}. Was it written by a newer one?"
+            f"{path} has schema version {shown(schema)}; this release of sklearn-elmodes reads "
+            f"versions 1 to {SCHEMA_VERSION}. A newer release may have written the file."
         )
     infinite = [key for key, array in arrays.items() if not _is_sound(key, array)]
     if infinite:
-        raise ValueError(f"{path} holds values in {infinite[0]} that are not finite numbers.")
+        raise ValueError(f"{path} contains values in {infinite[0]} that are not finite numbers.")
     with describing(path):
         card, versions = header["card"], header["versions"]
         strings([card, *versions, *versions.values()])
         written = [_of_this_schema(step, schema) for step in header["steps"]]
         names = strings([step["name"] for step in written])
         if not names or len(set(names)) != len(names):
-            raise ValueError("its steps are not those of a pipeline")
+            raise ValueError("its steps are missing or have duplicate names")
         steps = [Step(step.pop("name"), step.pop("class"), step, {}) for step in written]
         for key, array in arrays.items():
             number, _, name = key.partition(".")
             if not re.fullmatch("[0-9]{1,6}", number) or int(number) >= len(steps):
-                raise ValueError(f"no step has use for {shown(key)}")
+                raise ValueError(f"the array {shown(key)} belongs to no step")
             steps[int(number)].arrays[name] = array
         return Record(steps, card, versions)
 
@@ -140,7 +137,7 @@ def write(
     card: str,
     check: Callable[[Path], Any],
 ) -> None:
-    """Write a model file; it appears whole or not at all, and only if ``check`` passes."""
+    """Write a model file atomically, and only if ``check`` passes."""
     from safetensors.numpy import save
 
     arrays = {
@@ -157,18 +154,18 @@ def write(
     try:
         text = json.dumps(header, allow_nan=False, default=_plain)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"A parameter of the pipeline cannot be written: {error}") from error
+        raise ValueError(f"A parameter of the pipeline cannot be saved: {error}") from error
     metadata = {_KEY: text, _CHECKSUM: checksum(text, arrays)}
     write_atomically(path, save(arrays, metadata=metadata), check=check)
 
 
 @contextmanager
 def describing(path: Any) -> Iterator[None]:
-    """Raise one kind of error for whatever is wrong with the content of a file."""
+    """Raise a ValueError for any error in the content of a file."""
     try:
         yield
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
-        raise ValueError(f"{path} does not describe a model: {e!r:.500}") from e
+        raise ValueError(f"{path} does not contain a valid model: {e!r:.500}") from e
 
 
 def checksum(text: str, arrays: Arrays) -> str:
@@ -181,7 +178,7 @@ def checksum(text: str, arrays: Arrays) -> str:
 
 
 def _read_file(path: str | os.PathLike[str]) -> tuple[Any, Arrays]:
-    """Read header and arrays, and compare them with the checksum."""
+    """Read header and arrays, and verify the checksum."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -196,7 +193,7 @@ def _read_file(path: str | os.PathLike[str]) -> tuple[Any, Arrays]:
         raise
     except (
         SafetensorError,
-        AttributeError,  # a type of numbers that NumPy lacks
+        AttributeError,  # a dtype that NumPy lacks
         KeyError,
         RecursionError,
         TypeError,
@@ -208,14 +205,14 @@ def _read_file(path: str | os.PathLike[str]) -> tuple[Any, Arrays]:
 
 
 def _plain(value: Any) -> Any:
-    """Turn NumPy's numbers and arrays into Python's."""
+    """Convert NumPy numbers and arrays to Python objects."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
-    raise TypeError(f"{value!r} is a {type(value).__name__}, which JSON cannot hold")
+    raise TypeError(f"{value!r} is a {type(value).__name__}, which JSON does not support")
 
 
 def _is_sound(key: str, array: NDArray[Any]) -> bool:
-    # Only a table of properties may have gaps.
+    # Only a table of properties may contain NaN.
     if key.endswith(".properties"):
         return not bool(np.isinf(array).any())
     return array.dtype.kind == "f" and bool(np.isfinite(array).all())
@@ -223,8 +220,8 @@ def _is_sound(key: str, array: NDArray[Any]) -> bool:
 
 _ENSEMBLES = ("FormationEnergyRegressor", "ElementalModeClassifier")
 
-# Parameters that files of earlier schemas lack, by the first schema that has them, and their
-# values in those files.
+# Parameters missing from files of earlier schemas, by the first schema that has them, with the
+# values that those files imply.
 _NEW_PARAMETERS: dict[int, dict[str, Settings]] = {
     2: {"FormationEnergyRegressor": {"calibrate_spread": False}},
     3: {
@@ -239,15 +236,17 @@ _NEW_PARAMETERS: dict[int, dict[str, Settings]] = {
     5: {kind: {"max_elements": 10, "permutations": None} for kind in _ENSEMBLES},
 }
 
-# Formulas that meant a structure by themselves, together with its equivalent sites A and B.
+# Formulas that implied a structure in earlier schemas, if the equivalent sites are A and B.
 _NAMED = {"ABC2D6": "elpasolite", "AB": "rock-salt"}
 
 
 def _of_this_schema(written: Settings, schema: int) -> Settings:
-    """Return a step of an earlier schema as this one writes it."""
+    """Convert a step of an earlier schema to this one."""
     step = dict(written)
     if schema < 4 and step.get("parameters", {}).get("architecture") == "set":
-        raise ValueError("its set network has layers that this release lacks: train it again")
+        raise ValueError(
+            "this release does not support the layers of its set network; train it again"
+        )
     for since, added in _NEW_PARAMETERS.items():
         if schema < since and step["class"] in added:
             step["parameters"] = {**step["parameters"], **added[step["class"]]}

@@ -1,4 +1,4 @@
-"""Base class of the regressors: the scale of the target and a calibrated std."""
+"""Base class of regressors: scaled target, calibrated std, model files."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from sklearn_elmodes._ensemble import NetworkEnsemble
 from sklearn_elmodes._model_files import Settings
 from sklearn_elmodes._sources import Source
 
-_ERROR_OF_SAME = 2.0  # a pretrained model's error on its own quantity, in median deviations of y
+_ERROR_OF_SAME = 2.0  # largest error on the same quantity, in median deviations of y
 
 
 class EnsembleRegressor(RegressorMixin, NetworkEnsemble):
-    """An ensemble of networks that predicts a number, with the parameter ``calibrate_std``."""
+    """An ensemble of networks that predicts numbers, with the parameter ``calibrate_std``."""
 
     _parameter_constraints: dict[str, list[Any]] = {
         **NetworkEnsemble._parameter_constraints,
@@ -33,14 +33,14 @@ class EnsembleRegressor(RegressorMixin, NetworkEnsemble):
         arguments = self._network_arguments(X, seed)
         self._check_checkpoint(checkpoint, self.early_stopping or self.calibrate_std)
         if self.calibrate_std and self.n_estimators == 1:
-            raise ValueError("calibrate_std needs n_estimators of at least 2.")
+            raise ValueError("calibrate_std=True needs n_estimators of at least 2, not 1.")
         y = y.astype(np.float64)
-        if not np.isfinite(y).all():  # None in an array of objects is NaN only now
+        if not np.isfinite(y).all():  # None in an object array becomes NaN only here
             row = int(np.flatnonzero(~np.isfinite(y))[0])
             raise ValueError(f"The target of row {row} is {y[row]}; it must be a finite number.")
         initial = self._start_with_target(X, y, arguments)
         if not np.isfinite(self.target_scale_):
-            raise ValueError(f"The target is too large to scale: its largest value is {y.max()}.")
+            raise ValueError(f"The target is too large to be scaled: its maximum is {y.max()}.")
         y = (y - self.target_mean_) / self.target_scale_
         if len(y) == 1:
             warnings.warn(
@@ -80,7 +80,7 @@ class EnsembleRegressor(RegressorMixin, NetworkEnsemble):
     def _start_with_target(
         self, X: Any, y: NDArray[np.float64], arguments: dict[str, Any]
     ) -> dict[str, Any] | None:
-        """Set mean and scale of the target, and return the weights to start from, if any."""
+        """Set mean and scale of the target, and return the initial weights, if any."""
         weights, source = self._start(X, arguments)
         if source is not None and (self._continues or self._same_quantity(source, X, y)):
             assert source.target is not None
@@ -88,18 +88,18 @@ class EnsembleRegressor(RegressorMixin, NetworkEnsemble):
             return weights
         with np.errstate(over="ignore"):
             self.target_mean_ = float(y.mean())
-            # The squares of tiny differences may all be zero.
+            # The squares of tiny differences can underflow to zero.
             self.target_scale_ = float(y.std()) or float(np.ptp(y)) or 1.0
         if weights is None:
             return None
         return {name: w for name, w in weights.items() if not name.startswith("last.")}
 
     def _same_quantity(self, source: Source, X: Any, y: NDArray[np.float64]) -> bool:
-        """Whether targets are of the kind that a fitted regressor predicts."""
+        """Whether a fitted regressor predicts the quantity y."""
         if source.target is None:
             return False
         mean, scale = source.target
-        # Medians, so that a few rows unlike the rest do not decide.
+        # Medians, which a few outliers do not change.
         members = source.outputs(X)[..., 0] * scale + mean
         error = np.median(np.abs(members.mean(axis=0) - y))
         variation = np.median(np.abs(y - np.median(y)))
@@ -114,7 +114,7 @@ class EnsembleRegressor(RegressorMixin, NetworkEnsemble):
         return False
 
     def _calibrate(self, X: Any, y: NDArray[np.float64]) -> None:
-        """Fit the std to the errors on rows that the network has not seen; y is scaled."""
+        """Fit the std to the errors on held-out rows; y is scaled."""
         members = self._members(X)
         error = y * self.target_scale_ + self.target_mean_ - members.mean(axis=0)
         self.std_floor_, self.std_scale_ = fit_std(error, members.std(axis=0, ddof=1))
@@ -124,7 +124,9 @@ class EnsembleRegressor(RegressorMixin, NetworkEnsemble):
         if not return_std:
             return members.mean(axis=0)
         if len(members) == 1:
-            raise ValueError("return_std needs n_estimators of at least 2; one network has none.")
+            raise ValueError(
+                "return_std=True needs n_estimators of at least 2; this model has one network."
+            )
         std = members.std(axis=0, ddof=1)
         return members.mean(axis=0), np.hypot(self.std_floor_, self.std_scale_ * std)
 
@@ -162,7 +164,7 @@ class EnsembleRegressor(RegressorMixin, NetworkEnsemble):
 
 
 def fit_std(error: NDArray[np.float64], std: NDArray[np.float64]) -> tuple[float, float]:
-    """Find floor and scale with which errors are most likely Gaussian of that std."""
+    """Find the floor and scale of the std that maximise the Gaussian likelihood of the errors."""
     from scipy.optimize import minimize
 
     unit = float(np.sqrt(np.mean(error**2)))

@@ -1,4 +1,4 @@
-"""Versions and circumstances for bug reports."""
+"""Versions and system information for bug reports."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from importlib import metadata
 
 from sklearn_elmodes._version import __version__
 
-# Extras for developers; those of users are worth reporting.
+# Extras for developers, which are not reported.
 _DEVELOPER_EXTRAS = ("tests", "dev", "docs")
 
 
 def show_versions() -> None:
-    """Print what a bug report needs: system, versions, threads and GPU.
+    """Print the system, package versions, threads and GPU for a bug report.
 
-    Versions are read from the metadata of the installed packages, so that they are printed even
-    if a package cannot be imported. Only torch is imported, for its threads and GPU; if that
-    fails, the error is printed instead.
+    Versions are read from package metadata, so a package that cannot be imported is listed too.
+    Only torch is imported, for its threads and GPU; if that fails, the error is printed instead.
 
     Examples
     --------
@@ -57,7 +56,7 @@ def show_versions() -> None:
 
 
 def _requirements() -> tuple[list[str], list[str]]:
-    """Read the names of the required packages, and of the optional ones, from our metadata."""
+    """Return the names of the required and of the optional packages."""
     try:
         lines = metadata.requires("sklearn-elmodes") or []
     except metadata.PackageNotFoundError:  # imported from a checkout that is not installed
@@ -81,14 +80,14 @@ def _installed_version(name: str) -> str:
 
 
 def _run_time() -> dict[str, str]:
-    """Collect threads and GPU, or the reason why torch cannot be imported."""
+    """Return threads and GPU, or the error if torch cannot be imported."""
     found = {
         "processors": str(os.cpu_count()),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "not set"),
     }
     try:
         import torch
-    except Exception as error:  # whatever a broken installation raises is worth reporting
+    except Exception as error:  # report any error of a broken installation
         return found | {"torch": f"{type(error).__name__}: {error}"}
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     return found | {"torch threads": str(torch.get_num_threads()), "GPU": gpu}

@@ -1,4 +1,4 @@
-"""Fitted networks that a training can start from, in estimators and in model files."""
+"""Fitted networks in estimators and model files, from which training can start."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from sklearn_elmodes._networks import architecture
 from sklearn_elmodes._networks._architecture import Architecture
 from sklearn_elmodes._validation import shown
 
-_PREDICT_ROWS = 16_384  # rows whose distinct species are found together
-_MAX_SITES = 1000  # in a file: the permutations of a million sites would fill the memory
+_PREDICT_ROWS = 16_384  # rows predicted together
+_MAX_SITES = 1000  # in a file; the permutations of a million sites would not fit in memory
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class Source:
     ----------
     architecture : Architecture
     arguments : dict
-        Of the network.
+        Arguments of the network.
     network : EnsembleNetwork
     target : tuple of float or None
         Mean and scale of a regressor's target.
     classes : ndarray or None
-        Of a classifier.
+        Classes of a classifier.
     modes : ndarray of shape (n_elements, n_components) or None
-        The rows that the network reads for pure elements, if they are known.
+        The rows that the network reads for pure elements, if known.
     """
 
     architecture: Architecture
@@ -48,7 +48,7 @@ class Source:
 
     @classmethod
     def in_record(cls, record: Record) -> Source:
-        """Take the networks of the last step of a model file."""
+        """Return the networks in the last step of a model file."""
         from sklearn_elmodes._networks._layers import EnsembleLoss
 
         *before, last = record.steps
@@ -83,13 +83,13 @@ class Source:
             row = int(np.argwhere(~np.isfinite(outputs))[0, 1])
             raise ValueError(
                 f"The prediction of row {row} is not a finite number: its features are too far "
-                "from those of the training data, or the model is unsound."
+                "from the training data, or the weights of the model are invalid."
             )
         return outputs
 
 
 def find_source(pretrained: Any) -> Source:
-    """Return the networks of a shipped name, a path or a fitted estimator."""
+    """Return the networks of an included model, a model file or a fitted estimator."""
     if isinstance(pretrained, (str, os.PathLike)):
         record = read(find_model(pretrained))
         with describing(pretrained):
@@ -102,11 +102,11 @@ def find_source(pretrained: Any) -> Source:
         raise _unusable(pretrained, type(steps[-1]).__name__)
     if not hasattr(steps[-1], "net_"):
         raise NotFittedError(
-            "pretrained is not fitted. If it was, and a grid of parameters copied it, wrap it: "
-            "sklearn.frozen.FrozenEstimator(model)."
+            "pretrained is not fitted. Cloning, as in a grid search, discards a fit; wrap the "
+            "fitted model as sklearn.frozen.FrozenEstimator(model)."
         )
     source = steps[-1]._as_source()
-    # A step between the modes and the network changes them.
+    # Only without a step between modes and network, which would change them.
     if len(steps) > 1 and hasattr(steps[-2], "_to_record"):
         settings, arrays = steps[-2]._to_record()
         if settings.get("modes_in_features"):
@@ -116,9 +116,9 @@ def find_source(pretrained: Any) -> Source:
 
 def _unusable(pretrained: Any, kind: str) -> ValueError:
     return ValueError(
-        f"pretrained={shown(pretrained)} must be the name of a shipped model, the path of a model "
-        "file, or a fitted FormationEnergyRegressor or ElementalModeClassifier or a pipeline that "
-        f"ends in one, not a {kind}."
+        f"pretrained={shown(pretrained)} must be the name of an included model, the path of a "
+        "model file, a fitted FormationEnergyRegressor or ElementalModeClassifier, or a pipeline "
+        f"that ends in one, not a {kind}."
     )
 
 
@@ -133,14 +133,14 @@ def arguments_of(net: Any) -> dict[str, Any]:
 
 
 def _thawed(estimator: Any) -> Any:
-    """Take an estimator out of its ``FrozenEstimator``."""
+    """Return the estimator inside a ``FrozenEstimator``."""
     return estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
 
 
 def share_rows(table: NDArray[np.float64], rows: NDArray[Any]) -> bool:
-    """Whether any row is one of the table, to the precision of float32.
+    """Whether any row occurs in the table, to the precision of float32.
 
-    Not all need be: a site may hold a mixture.
+    Rows of mixed sites do not occur in it.
     """
     known = {row.tobytes() for row in np.asarray(table, dtype=np.float32)}
     return any(row.tobytes() in known for row in rows.astype(np.float32))
@@ -149,7 +149,7 @@ def share_rows(table: NDArray[np.float64], rows: NDArray[Any]) -> bool:
 def restore(
     kind: Architecture, settings: Settings, arrays: Arrays, n_outputs: int, criterion: Any
 ) -> Any:
-    """Make the net of a model file, if the file has the weights that its settings ask for."""
+    """Build the net of a model file, after checking its weights against its settings."""
     import torch
 
     from sklearn_elmodes._networks._training import restore_net
@@ -159,12 +159,12 @@ def restore(
         raise ValueError(f"unknown type {settings['dtype']!r}")
     if {array.dtype.name for array in arrays.values()} != {settings["dtype"]}:
         raise ValueError(f"the weights are not of type {settings['dtype']}")
-    # Settings without weights behind them must not cost time or memory.
+    # Check sizes before allocating: invalid settings must not cost time or memory.
     if parameters.get("n_sites", 1) > _MAX_SITES:
         raise ValueError(f"more than {_MAX_SITES} sites")
     n_layers = sum(len(parameters[f"{part}_layer_sizes"]) for part in ("encoder", "hidden"))
     if n_layers > len(arrays) or n_features > sum(array.size for array in arrays.values()):
-        raise ValueError("there are more layers or features than weights")
+        raise ValueError("the settings have more layers or features than the weights")
     arguments = kind.arguments(
         n_features, parameters, n_outputs=n_outputs, dtype=settings["dtype"], seed=0
     )

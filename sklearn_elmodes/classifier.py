@@ -1,4 +1,4 @@
-"""The same networks for classes, as a scikit-learn classifier."""
+"""Classifier with the same networks as the regressor."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from sklearn_elmodes._validation import shown
 
 
 class ElementalModeClassifier(ClassifierMixin, TableEnsemble):
-    """An ensemble of neural networks for classes of crystals, such as metal or not.
+    """An ensemble of neural networks that predicts classes, such as metal or non-metal.
 
-    The twin of :class:`FormationEnergyRegressor`, trained by cross-entropy. It can
-    start from a regressor, such as the shipped general model of formation energies,
-    with a new last layer.
+    The networks are those of :class:`FormationEnergyRegressor`, trained with the
+    cross-entropy loss. Training can start from a regressor, such as the included model
+    ``"oqmd"``, with a new last layer.
 
     Parameters
     ----------
@@ -37,25 +37,25 @@ validation_fraction, n_iter_no_change, tol, device, random_state, verbose
     ----------
     classes_ : ndarray of shape (n_classes,)
     net_ : skorch.NeuralNet
-        The trained net; its module holds all members.
+        The trained net; its module contains all members.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if X had any.
     n_iter_ : int
-        Passes over the data.
+        Number of epochs.
     loss_curve_ : list of float
-        Cross-entropy of a member over the batches of each pass, dropout included.
+        Training loss of each epoch: cross-entropy with dropout, averaged over the members.
     validation_loss_curve_ : list of float or None
-        Cross-entropy of a member on the rows held out, after each pass; None without
-        early stopping.
+        Cross-entropy on the held-out rows after each epoch, averaged over the members;
+        None without early stopping.
     learning_rate_, batch_size_, max_iter_ : float, int, int
-        The settings of the training, with numbers in place of "auto". None in a model
-        from a file of an earlier release that does not record them.
+        Training settings, with the values of "auto". None for models loaded from files of
+        earlier releases that did not record them.
 
     See Also
     --------
-    FormationEnergyRegressor : Its twin for numbers, where the parameters are described.
+    FormationEnergyRegressor : Regressor with the same networks; documents the parameters.
 
     Examples
     --------
@@ -141,7 +141,7 @@ validation_fraction, n_iter_no_change, tol, device, random_state, verbose
         y : array-like of shape (n_samples,)
             Class of each row: numbers, strings or booleans.
         checkpoint : str or path-like, default=None
-            File for the state of a long training, as in
+            File in which the state of training is saved, as in
             :meth:`FormationEnergyRegressor.fit`.
 
         Returns
@@ -153,8 +153,8 @@ validation_fraction, n_iter_no_change, tol, device, random_state, verbose
         OSError
             If ``pretrained`` is the path of a file that cannot be read.
         ValueError
-            If there is only one class, X does not fit the parameters, the last fit of
-            ``warm_start`` had other classes, or training diverges.
+            If there is only one class, X does not match the parameters, the last fit had
+            other classes and ``warm_start=True``, or training diverges.
         """
         with self._kept_on_failure():
             self._fit(X, y, checkpoint)
@@ -166,10 +166,10 @@ validation_fraction, n_iter_no_change, tol, device, random_state, verbose
         encoder = LabelEncoder().fit(y)
         if len(encoder.classes_) == 1:
             only = shown(encoder.classes_.tolist()[0])
-            raise ValueError(f"y holds only one class, {only}; there must be two at least.")
+            raise ValueError(f"y has only one class, {only}; it must have at least two.")
         if self._continues and not np.array_equal(self.classes_, encoder.classes_):
             raise ValueError(
-                f"The last fit, which warm_start continues, had the classes "
+                f"warm_start cannot continue from the last fit, which had the classes "
                 f"{shown(self.classes_.tolist())}, not {shown(encoder.classes_.tolist())}."
             )
         self.classes_ = encoder.classes_
@@ -201,7 +201,7 @@ validation_fraction, n_iter_no_change, tol, device, random_state, verbose
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``.
+            Columns in the order of ``classes_``.
         """
         from scipy.special import softmax
 
@@ -242,11 +242,11 @@ validation_fraction, n_iter_no_change, tol, device, random_state, verbose
 
 
 def _read_classes(written: Any) -> NDArray[Any]:
-    """Read the names of classes: all strings, all booleans or all numbers, ascending."""
+    """Read sorted classes: all strings, all booleans or all numbers."""
     kinds = {type(name) for name in written} if isinstance(written, list) else set()
     if kinds not in ({str}, {bool}, {int}, {float}) or len(written) < 2:
-        raise ValueError(f"{shown(written)} are not classes")
+        raise ValueError(f"{shown(written)} are not valid classes")
     classes = np.array(written)
     if classes.dtype.kind == "O" or (classes[1:] <= classes[:-1]).any():
-        raise ValueError(f"{shown(written)} are not classes")
+        raise ValueError(f"{shown(written)} are not valid classes")
     return classes

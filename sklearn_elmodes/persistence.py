@@ -1,4 +1,4 @@
-"""Fitted pipelines to model files and back."""
+"""Save fitted pipelines to model files and load them."""
 
 from __future__ import annotations
 
@@ -32,21 +32,20 @@ def save_model(pipeline: Pipeline, path: str | os.PathLike[str], *, card: str = 
     Parameters
     ----------
     pipeline : Pipeline
-        Fitted, of :class:`ElementalModeTransformer`,
-        :class:`FormationEnergyRegressor` or :class:`ElementalModeClassifier` (whose
-        ``pretrained`` is kept only if it is the name of a shipped model),
-        scikit-learn's ``StandardScaler``,
-        ``MinMaxScaler``, ``MaxAbsScaler`` and ``RobustScaler``, and "passthrough".
+        Fitted pipeline. Its steps may be :class:`ElementalModeTransformer`,
+        :class:`FormationEnergyRegressor`, :class:`ElementalModeClassifier`, the scalers
+        ``StandardScaler``, ``MinMaxScaler``, ``MaxAbsScaler`` and ``RobustScaler`` of
+        scikit-learn, and "passthrough". The parameter ``pretrained`` is saved only if it
+        is the name of an included model.
     path : str or path-like
-        Where to write; conventionally ``*.safetensors``. The file appears
-        whole or not at all.
+        File to write, by convention ``*.safetensors``. It is written atomically.
     card : str, default=""
-        Model card: a text on the model and its training data.
+        Model card: a text that describes the model and its training data.
 
     Raises
     ------
     ValueError
-        If a step is of another kind, or the file could not be read again.
+        If a step is of another class, or the file could not be loaded again.
 
     Examples
     --------
@@ -61,10 +60,10 @@ def save_model(pipeline: Pipeline, path: str | os.PathLike[str], *, card: str = 
     True
     """
     if not isinstance(pipeline, Pipeline):
-        raise ValueError(f"Expected a fitted Pipeline, got a {type(pipeline).__name__}.")
+        raise ValueError(f"pipeline must be a fitted Pipeline, not a {type(pipeline).__name__}.")
     check_is_fitted(pipeline)
     steps = [_to_step(name, step) for name, step in pipeline.steps]
-    # The new file must be readable before it replaces an old one.
+    # Load the new file before it replaces an old one.
     write(path, steps, card, check=load_model)
 
 
@@ -78,15 +77,15 @@ def load_model(path: str | os.PathLike[str]) -> Pipeline:
     Returns
     -------
     Pipeline
-        Fitted, on the CPU. Its ``model_card_`` holds the card, and
-        ``model_versions_`` the packages that wrote it. The transformer has its
-        modes; ``autoencoder_`` is None. Settings of the training that an earlier release
-        did not record are None.
+        Fitted pipeline, on the CPU. ``model_card_`` is the model card, ``model_versions_``
+        the versions of the packages that wrote the file. The transformer has its modes, but
+        its ``autoencoder_`` is None. Training settings that an earlier release did not
+        record are None.
 
     Raises
     ------
     OSError
-        If there is no such file, or it cannot be read.
+        If the file does not exist or cannot be read.
     ValueError
         If the file is not a sklearn-elmodes model file, is corrupted, or was written by
         a newer release.
@@ -100,15 +99,15 @@ def load_model(path: str | os.PathLike[str]) -> Pipeline:
 
 
 def load_pretrained(name: str) -> Pipeline:
-    """Load a model that is part of the package.
+    """Load a model included with the package.
 
     Parameters
     ----------
     name : {"elpasolites", "oqmd"}
         "elpasolites" was trained on all 10,590 crystals of
         :func:`~sklearn_elmodes.datasets.fetch_elpasolites`, "oqmd" on 239,121
-        formulas of any kind from the Open Quantum Materials Database. Their cards
-        are ``load_pretrained(name).model_card_``.
+        formulas from the Open Quantum Materials Database. The attribute ``model_card_`` of
+        the pipeline describes data, accuracy and limitations.
 
     Returns
     -------
@@ -117,7 +116,7 @@ def load_pretrained(name: str) -> Pipeline:
     Raises
     ------
     ValueError
-        If there is no shipped model of that name.
+        If there is no included model of that name.
 
     Examples
     --------
@@ -128,7 +127,7 @@ def load_pretrained(name: str) -> Pipeline:
     """
     names = shipped_models()
     if name not in names:
-        raise ValueError(f"No model {name!r} ships; choose one of {', '.join(names)}.")
+        raise ValueError(f"No included model is named {name!r}; choose one of {', '.join(names)}.")
     return load_model(find_model(name))
 
 
@@ -136,7 +135,7 @@ _OURS = {
     kind.__name__: kind
     for kind in (ElementalModeTransformer, FormationEnergyRegressor, ElementalModeClassifier)
 }
-# What scikit-learn documents as the fitted state of its scalers, arrays of shape (n_features,).
+# The documented fitted attributes of the scalers, arrays of shape (n_features,).
 _SCALERS: dict[str, tuple[type, tuple[str, ...]]] = {
     kind.__name__: (kind, fitted)
     for kind, fitted in (
@@ -149,7 +148,7 @@ _SCALERS: dict[str, tuple[type, tuple[str, ...]]] = {
 
 
 def _to_step(name: str, step: Any) -> Step:
-    """Turn a fitted step of a pipeline into settings and arrays."""
+    """Convert a fitted step of a pipeline to settings and arrays."""
     if step is None or isinstance(step, str):
         return Step(name, "passthrough", {}, {})
     kind = type(step).__name__
@@ -159,7 +158,7 @@ def _to_step(name: str, step: Any) -> Step:
         settings, arrays = _from_scaler(step)
     else:
         known = ", ".join([*_OURS, *_SCALERS])
-        raise ValueError(f"Step {name!r} is a {kind}; a model file holds only {known}.")
+        raise ValueError(f"Step {name!r} is a {kind}; a model file can contain only {known}.")
     settings["n_features_in"] = step.n_features_in_
     if hasattr(step, "feature_names_in_"):
         settings["feature_names_in"] = step.feature_names_in_.tolist()
@@ -169,7 +168,7 @@ def _to_step(name: str, step: Any) -> Step:
 
 
 def _from_step(step: Step) -> Any:
-    """Rebuild a step of a pipeline, and check it."""
+    """Rebuild and validate a step of a pipeline."""
     if step.kind == "passthrough":
         return "passthrough"
     settings = step.settings
@@ -198,7 +197,7 @@ def _from_scaler(scaler: Any) -> tuple[Settings, Arrays]:
     _, names = _SCALERS[type(scaler).__name__]
     fitted = {name: getattr(scaler, name) for name in names}
     settings: Settings = {"parameters": scaler.get_params()}
-    if hasattr(scaler, "n_samples_seen_"):  # one number for all features, or one for each
+    if hasattr(scaler, "n_samples_seen_"):  # one number, or one for each feature
         settings["n_samples_seen"] = scaler.n_samples_seen_
     return settings, {name: array for name, array in fitted.items() if array is not None}
 
@@ -211,12 +210,12 @@ def _to_scaler(step: Step) -> Any:
     scaler._validate_params()
     shapes = {array.shape for array in arrays.values()}
     if shapes - {(n_features,)} or not arrays.keys() <= set(names):
-        raise ValueError(f"these arrays are not those of a {step.kind}: {sorted(arrays)}")
+        raise ValueError(f"the arrays {sorted(arrays)} do not match a {step.kind}")
     for name in names:
         setattr(scaler, name, arrays.get(name))
     if "n_samples_seen" in settings:
         seen = np.asarray(settings["n_samples_seen"], dtype=np.int64)
         if seen.shape not in ((), (n_features,)):
-            raise ValueError("the numbers of samples are not those of the features")
+            raise ValueError("n_samples_seen does not match the number of features")
         scaler.n_samples_seen_ = seen if seen.ndim else seen.item()
     return scaler

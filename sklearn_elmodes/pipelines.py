@@ -1,4 +1,4 @@
-"""The recommended pipeline, with tuned settings."""
+"""The recommended pipeline, with tuned parameters."""
 
 from __future__ import annotations
 
@@ -24,42 +24,42 @@ def make_formation_energy_pipeline(
     memory: Any = None,
     **parameters: Any,
 ) -> Pipeline:
-    """Build the pipeline from compositions to formation energies.
+    """Build a pipeline that predicts formation energies from compositions.
 
     Parameters
     ----------
     prototype : str or Prototype, default=None
-        Structure that all crystals share, such as ``"elpasolite"``. None takes
-        formulas of any kind.
+        Structure that all crystals share, such as ``"elpasolite"``. None means formulas of
+        any kind.
     pooling : {"statistics"} or None, default=None
-        How modes are combined without a prototype. None is a network that reads each
-        element of a formula; it can start from ``pretrained="oqmd"``. "statistics" is a
-        network for a table of statistics of the modes.
+        How modes are combined when ``prototype=None``. With None the network reads the
+        elements of a formula one by one, and can be fine-tuned with ``pretrained="oqmd"``.
+        With "statistics" it reads statistics of the modes over the formula.
     random_state : int, RandomState instance or None, default=None
         Seed of the network.
     verbose : int, default=0
-        Show a progress bar for the training if positive.
+        Show a progress bar during training if positive.
     memory : str or joblib.Memory, default=None
-        Cache for the fitted transformer, useful if it trains its own auto-encoder in a
-        cross-validation.
+        Cache for the fitted transformer, useful in cross-validation if it trains its own
+        auto-encoder.
     **parameters
         Further parameters of :class:`ElementalModeTransformer` and
-        :class:`FormationEnergyRegressor`, by name. Both have ``max_elements``, the
-        number of elements in a formula for which there is room.
+        :class:`FormationEnergyRegressor`, by name. ``max_elements``, the largest number of
+        elements in a formula, is passed to both.
 
     Returns
     -------
     Pipeline
-        Steps ``elementalmodetransformer`` and ``formationenergyregressor``; with
-        statistics a ``standardscaler`` between them.
+        Steps ``elementalmodetransformer`` and ``formationenergyregressor``, with a
+        ``standardscaler`` between them if ``pooling="statistics"``.
 
     Raises
     ------
     TypeError
-        If a parameter is unknown, or follows from ``prototype`` and ``pooling``.
+        If a parameter is unknown, or is determined by ``prototype`` and ``pooling``.
     ValueError
-        If ``pooling`` is unknown or goes with a prototype, or statistics are to start
-        from a pretrained model.
+        If ``pooling`` is unknown, is combined with a prototype, or is "statistics" together
+        with ``pretrained``.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def make_formation_energy_pipeline(
     >>> pipeline["formationenergyregressor"].n_sites
     4
 
-    A general model, fine-tuned to a few measured energies:
+    A general model, fine-tuned on a few measured energies:
 
     >>> pipeline = make_formation_energy_pipeline(pretrained="oqmd", random_state=0)
     >>> _ = pipeline.fit(["NaCl", "KBr", "LiF", "CsI"], [-2.13, -2.04, -3.19, -1.80])
@@ -80,7 +80,9 @@ def make_formation_energy_pipeline(
     if pooling not in (None, "statistics"):
         raise ValueError(f'pooling must be "statistics" or None, not {shown(pooling)}.')
     if prototype is not None and pooling is not None:
-        raise ValueError(f"pooling={pooling!r} is for formulas of any kind; leave out prototype.")
+        raise ValueError(
+            f"pooling={pooling!r} cannot be combined with a prototype; leave out one of them."
+        )
     for_modes, for_network = _routed(parameters)
     for_network |= {"random_state": random_state, "verbose": verbose}
     if prototype is not None:
@@ -102,8 +104,8 @@ def make_formation_energy_pipeline(
     else:
         if parameters.get("pretrained") is not None:
             raise ValueError(
-                "pretrained goes with a prototype or pooling=None: statistics are scaled anew for "
-                "each table."
+                'pretrained cannot be combined with pooling="statistics", whose features are '
+                "scaled for each table; use pooling=None or a prototype."
             )
         steps = [
             ElementalModeTransformer(**for_modes),
@@ -114,7 +116,7 @@ def make_formation_energy_pipeline(
 
 
 def _routed(parameters: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Give each parameter to the step that has it, or to both."""
+    """Assign each parameter to the steps that have it."""
     fixed = {"prototype", "pooling", "architecture", "n_sites"}
     own = [
         set(inspect.signature(kind).parameters) - fixed
@@ -124,7 +126,7 @@ def _routed(parameters: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
     if unknown:
         raise TypeError(
             f"make_formation_energy_pipeline has no parameters {', '.join(sorted(unknown))}; "
-            f"those of its steps are {', '.join(sorted(own[0] | own[1]))}."
+            f"its steps have the parameters {', '.join(sorted(own[0] | own[1]))}."
         )
     for_modes, for_network = (
         {name: value for name, value in parameters.items() if name in names} for names in own

@@ -1,4 +1,4 @@
-"""The network that predicts formation energies, as a scikit-learn regressor."""
+"""Regressor for formation energies."""
 
 from __future__ import annotations
 
@@ -11,111 +11,111 @@ from sklearn_elmodes._regression import EnsembleRegressor
 
 
 class FormationEnergyRegressor(EnsembleRegressor, TableEnsemble):
-    """An ensemble of neural networks for the formation energy of crystals.
+    """An ensemble of neural networks that predicts formation energies of crystals.
 
-    A row of X describes the sites of a crystal one after the other, each with
-    the same number of features: its elemental modes. One encoder, shared by
-    all sites, reads each site before a residual network joins them. The encoder
-    learns about an element on one site for all sites, and reads an element that it
-    never saw by its modes. With a single site (``n_sites=1``, any table of numbers)
-    there is no encoder.
+    With ``architecture="sites"`` a row of X contains the features of all sites of a
+    crystal, one site after the other, with the same number of features for each site:
+    its elemental modes. An encoder shared by all sites reads each site, and a residual
+    network reads the encoded sites together. Training crystals with an element on one
+    site thus also improve the predictions for other sites, and elements that the
+    training data lack are described by their modes. With a single site (``n_sites=1``,
+    any table of numbers) there is no encoder.
 
-    With ``architecture="set"`` a row holds a formula of any kind: for each of its
-    elements, in any order, the modes followed by the amount, and zeros to the end
-    of the row, as ``ElementalModeTransformer(pooling=None)`` writes it. The
-    encoder reads each element with its amount, its codes are summed over the
-    elements, and the residual network reads the sum.
+    With ``architecture="set"`` a row contains a formula of any kind: the modes and the
+    amount of each element, in any order, padded with zeros, as returned by
+    ``ElementalModeTransformer(pooling=None)``. The encoder reads each element with its
+    amount, its outputs are summed over the elements, and the residual network reads the
+    sum.
 
-    All members of the ensemble train at once, in a skorch net kept in ``net_``.
-    The target is scaled inside; scale the features before. Computation has the
-    precision of X, and float32 takes about half the time of float64.
+    All members of the ensemble are trained together, in the skorch net ``net_``. The
+    target is scaled internally; the features are not. The dtype of X is kept: float32
+    takes about half the time of float64.
 
     Parameters
     ----------
     n_sites : int, default=1
-        Number of sites in a row of X; 1 for any table of numbers. Not used by a set.
+        Number of sites in a row of X; 1 for any table of numbers. Not used with
+        ``architecture="set"``.
     architecture : {"sites", "set"}, default="sites"
-        Whether a row describes the sites of a crystal or the set of elements of a
-        formula.
+        Whether a row describes the sites of a crystal or the elements of a formula.
     max_elements : int, default=10
-        Number of elements for which a row of a set has room, as in
-        :class:`ElementalModeTransformer`.
+        Largest number of elements in a formula, as in :class:`ElementalModeTransformer`.
+        Only used with ``architecture="set"``.
     equivalent_sites : sequence of sequences of int, default=None
-        Sets of sites, counted from 0, whose exchange leaves the crystal as it
-        is: ``[(0, 1)]``. Predictions are bitwise equal under such an exchange.
+        Sets of symmetry-equivalent sites, counted from 0, such as ``[(0, 1)]``. Exchanging
+        the elements on equivalent sites gives bitwise-identical predictions.
     permutations : sequence of sequences of int, default=None
-        In place of ``equivalent_sites``, the orders of the sites that leave the crystal
-        as it is, for exchanges that go together: ``[(1, 0, 3, 2)]`` exchanges the first
-        two sites and the last two at once. The orders must form a group of at most 24;
-        the identity may be left out.
+        Alternative to ``equivalent_sites`` for coupled exchanges: orders of the sites that
+        give the same crystal. ``[(1, 0, 3, 2)]`` exchanges the first two and the last two
+        sites at once. The orders must form a group of at most 24; the identity may be
+        omitted.
     n_estimators : int, default=4
-        Members of the ensemble.
+        Number of networks in the ensemble.
     encoder_layer_sizes : tuple of int, default=(128, 128, 16)
-        Layers of the shared encoder; not used with a single site. In a set network
-        the last of them reads the amount, too.
+        Layer widths of the shared encoder; not used with a single site. With
+        ``architecture="set"`` the last of these layers also reads the amount.
     hidden_layer_sizes : tuple of int, default=(256, 256, 256)
-        Layers of the network that joins the sites. A layer as wide as the one
-        before it adds to its input instead of replacing it. In a set network the
-        first is the sum over the elements.
+        Layer widths of the network after the encoder. A layer as wide as the one before
+        it is residual: its output is added to its input. With ``architecture="set"`` the
+        first width is that of the sum over the elements.
     activation : {"relu", "silu", "tanh"}, default="relu"
-        Non-linearity of the network that joins the sites.
+        Activation function of the network after the encoder.
     encoder_activation : {"relu", "silu", "tanh"}, default="silu"
-        Non-linearity of the encoder. A smooth one gave smaller errors than "relu" for
-        held-out elements.
+        Activation function of the encoder. Smooth functions gave smaller errors than
+        "relu" for held-out elements.
     dropout : float, default=0.1
-        Share of activations dropped in training, in layers that add to their
-        input.
+        Fraction of activations dropped in residual layers during training.
     alpha : float, default=0.01
         Weight decay of the AdamW optimizer.
     learning_rate_init : float or "auto", default="auto"
-        Largest step size; it rises from nearly zero and falls back to it over the
-        training (one cycle). "auto" is 0.005 for sites and 0.004 for a set. Training that
-        starts from the weights of another model takes a share of that: from 1/40 for 300
-        rows or fewer to the whole for 60,000, and 1/4 if the last layer is new.
+        Maximum learning rate; during training the rate rises from nearly zero and falls
+        back to it (one cycle). "auto" is 0.005 for sites and 0.004 for a set. For
+        fine-tuning it is multiplied by a factor between 1/40 (300 rows or fewer) and 1
+        (60,000 rows or more), or by 1/4 if the last layer is reinitialised.
     batch_size : int or "auto", default="auto"
-        Rows per step. "auto" is 256 for training sites from scratch, else a
-        fiftieth of the rows, but at least 32 and at most 512.
+        Rows per step. "auto" is 256 for sites trained from scratch; otherwise a fiftieth
+        of the rows, but at least 32 and at most 512.
     max_iter : int or "auto", default="auto"
-        Number of passes over the data. "auto" is 150, or 30 for training that starts
-        from the weights of all layers.
+        Number of epochs. "auto" is 150, or 30 for fine-tuning all layers.
     pretrained : str, path-like, regressor, Pipeline or None, default=None
-        Fitted model from whose weights and target scale training starts (fine-tuning):
-        the name of a shipped model, see :func:`~sklearn_elmodes.load_pretrained`; the
-        path of a file written by :func:`~sklearn_elmodes.save_model`, ``"./oqmd"`` if it
-        has the name of a shipped one; or a fitted regressor or a pipeline that
-        ends in one. Layers and modes must be the same; if this ensemble is larger,
-        several members start from the same weights. If the model's median error on y
-        exceeds the scale of its own targets, or twice the median deviation of y, y is
-        treated as a different quantity, with a warning: target scale and last layer are
-        reinitialised.
-        In a grid of parameters
-        scikit-learn takes the fit from an estimator unless it is wrapped in
-        ``sklearn.frozen.FrozenEstimator``.
+        Fitted model whose weights and target scale are used as a start (fine-tuning): the
+        name of an included model, see :func:`~sklearn_elmodes.load_pretrained`; the path
+        of a file written by :func:`~sklearn_elmodes.save_model`; or a fitted regressor or
+        a pipeline that ends in one. The name of an included model always means that model;
+        write ``"./oqmd"`` for a file of that name.
+
+        Layers and modes must be the same. If this ensemble is larger, several members
+        start from the same weights. If the median error of the model on y exceeds the
+        scale of its own targets, or twice the median absolute deviation of y, y is treated
+        as a different quantity: a warning is issued, and the target scale and the last
+        layer are reinitialised.
+
+        A grid search clones estimators, which discards their fit; wrap a fitted model in
+        ``sklearn.frozen.FrozenEstimator`` to keep it.
     freeze : {"encoder", "all_but_last"} or None, default=None
-        Weights that stay as they are in training that starts from ``pretrained`` or
+        Layers whose weights stay fixed when training starts from ``pretrained`` or from
         an earlier fit.
     warm_start : bool, default=False
         Start from the weights and target scale of the last fit.
     early_stopping : bool, default=False
-        Hold out a part of the data, stop when its error no longer falls and
+        Hold out a part of the rows, stop when the error on them no longer decreases, and
         keep the best weights.
     calibrate_std : bool, default=False
-        Scale the std of ``predict(X, return_std=True)`` to the errors on rows
-        held out, so that it is an error bar; the std over the members alone is too
-        small. Unless early stopping holds out rows anyway,
-        this trains a second time: once without the rows held out, for the
-        scale, then on all rows. Rows that ``pretrained`` or an earlier fit has seen
-        make the std too small. Ctrl-C in the first training keeps its weights, without
-        calibration.
+        Scale the std of ``predict(X, return_std=True)`` to the errors on held-out rows, so
+        that it is an error bar; the std over the members alone is too small. Unless early
+        stopping holds out rows anyway, this trains twice: first without the held-out rows,
+        to find the scale, then on all rows. If ``pretrained`` or an earlier fit was trained
+        on the held-out rows, the std is too small. Ctrl-C during the first training keeps
+        its weights, without calibration.
     validation_fraction : float, default=0.1
-        Share of the rows held out by early stopping and calibration.
+        Fraction of the rows held out by early stopping and calibration.
     n_iter_no_change : int, default=20
-        Passes without improvement before early stopping ends the training.
+        Number of epochs without improvement after which early stopping ends training.
     tol : float, default=1e-4
-        Smallest improvement that counts, in standard deviations of the target.
+        Smallest decrease of the error that counts as an improvement, in standard
+        deviations of the target.
     device : str, default="auto"
-        Where to compute, such as "cpu" or "cuda"; "auto" takes a GPU if there
-        is one.
+        Device such as "cpu" or "cuda"; "auto" uses a GPU if there is one.
     random_state : int, RandomState instance or None, default=None
         Seed of the weights, batches and dropout.
     verbose : int, default=0
@@ -124,34 +124,34 @@ class FormationEnergyRegressor(EnsembleRegressor, TableEnsemble):
     Attributes
     ----------
     net_ : skorch.NeuralNet
-        The trained net; its module holds all members.
+        The trained net; its module contains all members.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if X had any.
     n_iter_ : int
-        Passes over the data.
+        Number of epochs.
     loss_curve_ : list of float
-        Mean absolute error of a member over the batches of each pass, dropout
-        included, in units of y.
+        Training error of each epoch: mean absolute error with dropout, averaged over the
+        members, in units of y.
     validation_loss_curve_ : list of float or None
-        Mean absolute error of a member on the rows held out, after each pass;
-        None without early stopping.
+        Mean absolute error on the held-out rows after each epoch, averaged over the
+        members, in units of y; None without early stopping.
     target_mean_, target_scale_ : float
         Mean and scale with which the target is standardised.
     learning_rate_, batch_size_, max_iter_ : float, int, int
-        The settings of the training, with numbers in place of "auto". None in a model
-        from a file of an earlier release that does not record them.
+        Training settings, with the values of "auto". None for models loaded from files of
+        earlier releases that did not record them.
     std_floor_, std_scale_ : float
-        The std s over the members is reported as
-        sqrt(`std_floor_`² + (`std_scale_` · s)²), with the floor in units of y;
-        0 and 1 without calibration.
+        Calibration: if s is the std over the members, ``predict`` returns
+        sqrt(`std_floor_`² + (`std_scale_` · s)²). The floor is in units of y. Without
+        calibration they are 0 and 1.
 
     Notes
     -----
-    The two numbers of the calibrated std maximise the likelihood of the errors
-    on the rows held out, as if these were Gaussian [1]_ [2]_. For intervals with a
-    guaranteed coverage use conformal prediction, for instance with MAPIE.
+    The calibration maximises the Gaussian likelihood of the errors on the held-out
+    rows [1]_ [2]_. For intervals with guaranteed coverage use conformal prediction, for
+    instance with MAPIE.
 
     References
     ----------
@@ -163,8 +163,8 @@ class FormationEnergyRegressor(EnsembleRegressor, TableEnsemble):
 
     See Also
     --------
-    ElementalModeTransformer : Computes such rows from formulas.
-    make_formation_energy_pipeline : Both, with tuned settings.
+    ElementalModeTransformer : Computes the rows of X from formulas.
+    make_formation_energy_pipeline : Pipeline of both, with tuned parameters.
 
     Examples
     --------
@@ -256,11 +256,11 @@ class FormationEnergyRegressor(EnsembleRegressor, TableEnsemble):
         y : array-like of shape (n_samples,)
             Target, for instance the formation energy in eV/atom.
         checkpoint : str or path-like, default=None
-            File for the state of a long training, written about every 20 seconds. If
-            it exists, from an interrupted fit with the same data, parameters and
-            integer ``random_state``, training resumes from it to the same result. It
-            is removed when training is complete. Do not use it in a cross-validation,
-            whose folds would share it.
+            File in which the state of training is saved about every 20 seconds. If the
+            file exists, from an interrupted fit with the same data, parameters and
+            integer ``random_state``, training resumes from it and gives the same result.
+            The file is removed when training is complete. Do not use it in
+            cross-validation, where all folds would share the file.
 
         Returns
         -------
@@ -271,9 +271,9 @@ class FormationEnergyRegressor(EnsembleRegressor, TableEnsemble):
         OSError
             If ``pretrained`` is the path of a file that cannot be read.
         ValueError
-            If the columns of X do not divide into ``n_sites`` or ``max_elements``, an
-            amount of a set is negative, ``pretrained`` has other layers or modes, a single
-            network is to be calibrated, or training diverges.
+            If the number of columns of X is not a multiple of ``n_sites`` or
+            ``max_elements``, an amount is negative, ``pretrained`` has other layers or
+            modes, ``calibrate_std`` is used with a single network, or training diverges.
         """
         with self._kept_on_failure():
             self._fit(X, y, checkpoint)
@@ -286,9 +286,8 @@ class FormationEnergyRegressor(EnsembleRegressor, TableEnsemble):
         ----------
         X : array-like of shape (n_samples, n_sites * n_site_features)
         return_std : bool, default=False
-            Also return the standard deviation over the members, which grows where
-            they disagree. It is too small for an error bar unless the regressor was
-            fitted with ``calibrate_std=True``.
+            Also return the standard deviation over the members. It is too small to be an
+            error bar unless the regressor was fitted with ``calibrate_std=True``.
 
         Returns
         -------
@@ -300,6 +299,6 @@ class FormationEnergyRegressor(EnsembleRegressor, TableEnsemble):
         Raises
         ------
         ValueError
-            If ``return_std`` is asked of a single network.
+            If ``return_std=True`` and the ensemble has a single network.
         """
         return self._predict(X, return_std)

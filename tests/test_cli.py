@@ -109,13 +109,13 @@ def test_predict_sets_bad_rows_aside(tmp_path):
     result = run(MODEL, *paths)
     assert result.exit_code == 1
     assert "Row 1: Na1 Cl1 does not fit the prototype ABC2D6" in result.stderr
-    assert "(and 1 more; --on-error skip sets them aside)" in result.stderr
+    assert "(and 1 more; use --on-error skip to skip them)" in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not (tmp_path / "out.csv").exists()
 
     result = run(MODEL, *paths, "--on-error", "skip", "--rejected", tmp_path / "bad.csv")
     assert result.exit_code == 0, result.output
-    assert "2 of 4 rows were set aside" in result.stderr
+    assert "2 of 4 rows were skipped" in result.stderr
     frame = pd.read_csv(tmp_path / "out.csv", dtype=str, keep_default_na=False)
     assert frame["formula"].tolist() == ["K2NaAlF6", "Cs2NaBiCl6"]
     assert frame["note"].tolist() == ["007", "NA"]
@@ -136,17 +136,25 @@ def test_predict_sets_bad_rows_aside(tmp_path):
     [
         ([MODEL], 2, "Give either FORMULAS or --input"),
         ([MODEL, "NaCl", "--rejected", "bad.csv"], 2, "needs --on-error skip"),
-        (["nothing", "NaCl"], 1, "No model 'nothing' ships"),
+        (
+            ["nothing", "NaCl"],
+            1,
+            "'nothing' is neither an included model (elpasolites, oqmd) nor a file",
+        ),
         ([MODEL, "NaCl"], 1, "Row 0: Na1 Cl1 does not fit"),
         (
             [MODEL, "-i", "-", "--formula", "name"],
             1,
-            "- has no column 'name', but 'formula', 'note'",
+            "- has no column 'name'; it has 'formula', 'note'",
         ),
         ([__file__, "NaCl"], 1, "is not a sklearn-elmodes model file"),
-        (["none.safetensors", "NaCl"], 1, "There is no file none.safetensors"),
-        ([MODEL, "NaCl", "-o", "out.xlsx"], 2, "out.xlsx: tables are .csv, .parquet or .jsonl"),
-        ([MODEL, "K2NaAlF6", "-o", "/nowhere/out.csv"], 2, "there is no such folder"),
+        (["none.safetensors", "NaCl"], 1, "The file none.safetensors does not exist"),
+        (
+            [MODEL, "NaCl", "-o", "out.xlsx"],
+            2,
+            "out.xlsx: use the extension .csv, .parquet or .jsonl",
+        ),
+        ([MODEL, "K2NaAlF6", "-o", "/nowhere/out.csv"], 2, "out.csv: the folder does not exist"),
     ],
 )
 def test_predict_refuses(arguments, code, message):
@@ -165,16 +173,16 @@ def test_predict_overwrites_no_column_of_the_user():
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("id,formula\na,Na2O,K2NaAlF6\n", "row 0 has 3 cells, and the header 2"),
-        ("formula,a\nK2NaAlF6,1\nK2NaAlF6\n", "row 1 has 1 cells, and the header 2"),
-        ("formula,note,note\nK2NaAlF6,1,2\n", "several columns of one name"),
-        ("formula;note\nK2NaAlF6;a\n", "separates its columns by semicolons; write commas"),
+        ("id,formula\na,Na2O,K2NaAlF6\n", "row 0 has 3 cells, but the header has 2"),
+        ("formula,a\nK2NaAlF6,1\nK2NaAlF6\n", "row 1 has 1 cells, but the header has 2"),
+        ("formula,note,note\nK2NaAlF6,1,2\n", "duplicate column names: formula, note, note"),
+        ("formula;note\nK2NaAlF6;a\n", "separates its columns by semicolons; use commas"),
         ("formula\tnote\nK2NaAlF6\ta\n", "separates its columns by tabs"),
         ("formula\nK2Na\0AlF6\n", "Row 0: Cannot read the formula"),
         ("formula\nK2NaAlF6\n\n\nXx\n", "Row 1: Cannot read the formula ''"),
         ('formula\n"K2NaAlF6\n', "cannot be read as CSV"),
         ("", "is empty"),
-        (b"formula\n\xff\n", "cannot be read as CSV in UTF-8"),
+        (b"formula\n\xff\n", "cannot be read as CSV; save it in UTF-8"),
     ],
 )
 def test_tables_that_could_be_misread_are_refused(table, message):
@@ -221,7 +229,7 @@ def test_predict_in_other_circumstances(tmp_path, monkeypatch):
     save_model(model[:1], tmp_path / "modes.safetensors")
     result = run("modes.safetensors", "K2NaAlF6")
     assert result.exit_code == 1
-    assert "does not lead from formulas to energies" in result.stderr
+    assert "must be a pipeline from an ElementalModeTransformer to a" in result.stderr
     named = pd.DataFrame({"compound": ["K2NaAlF6"] * 4})
     pipeline = make_formation_energy_pipeline(n_estimators=1, max_iter=1).fit(named, range(4))
     save_model(pipeline, tmp_path / "named.safetensors")
@@ -245,14 +253,14 @@ def test_predictions_that_mean_nothing_are_told(astray):
     assert result.exit_code == 0
     assert len(result.stdout.splitlines()) == 4
     assert result.stderr.startswith(
-        "Warning: 2 of 3 predictions mean nothing, the first of them that of 'NaCl'"
+        "Warning: 2 of 3 predictions are meaningless, the first for 'NaCl'"
     )
     assert not run("oqmd", "NaCl", "Fe").stderr
     best = pd.read_csv(io.StringIO(screen(astray, "-e", "Li,Fe,O,P", "-k", 5).stdout))
     assert best["std"].max() < load_model(astray)[-1].target_scale_
     nothing = screen("oqmd", "-e", "Li,O", "--max-std", "1e-9")
     assert nothing.exit_code == 0
-    assert "no candidate is left" in nothing.stderr
+    assert "no candidates are left" in nothing.stderr
 
 
 def screen(*arguments, **settings):
@@ -311,19 +319,19 @@ def test_screen_formulas(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["-e", "Na,K"], 1, "There are no such candidates"),
+        (["-e", "Na,K"], 1, "No candidate can be formed"),
         (["-s", "A=Na"], 2, "Give --elements, or --site for B, C, D"),
         (
             ["-e", "Na,K", "-s", "X=F"],
             2,
-            "--site X=F: write SITE=LIST once for one of the sites A, B",
+            "--site X=F: write SITE=LIST, once for each site; the sites are A, B",
         ),
-        (["-e", "Na,K", "-s", "D=F", "-s", "D=Cl"], 2, "write SITE=LIST once"),
-        (["-e", "Na,K", "--n-elements", "two"], 2, "write numbers with commas"),
+        (["-e", "Na,K", "-s", "D=F", "-s", "D=Cl"], 2, "write SITE=LIST, once for each site"),
+        (["-e", "Na,K", "--n-elements", "two"], 2, "separate numbers by commas"),
         (["-e", "Na,K", "--max-amount", "0"], 2, "0 is not in the range"),
-        (["-e", "Na,K,Al,F", "-o", "/nowhere/best.csv"], 2, "there is no such folder"),
+        (["-e", "Na,K,Al,F", "-o", "/nowhere/best.csv"], 2, "the folder does not exist"),
         (["-e", "Na,Xx"], 1, "unknown element symbol 'Xx'"),
-        (["-e", "Na,K,Al,F", "--prototype", "ABX3"], 2, "not for ABX3"),
+        (["-e", "Na,K,Al,F", "--prototype", "ABX3"], 2, "not ABX3"),
         (["-e", "Na,K,Al,F", "-k", "0"], 2, "0 is not in the range"),
         (["-e", "Na,K,Al,F", "--all", "/proc/nowhere"], 1, "/proc/nowhere"),
     ],
@@ -343,5 +351,5 @@ def test_ctrl_c_leaves_what_can_be_resumed(tmp_path):
     assert ended.returncode == 130
     assert ended.stdout == ""
     done = len(list(tmp_path.glob("part-*")))
-    message = f"Interrupted. {done} batches are in {tmp_path}; the same command goes on"
+    message = f"Interrupted. {done} batches are saved in {tmp_path}; run the same command to resume"
     assert message in ended.stderr

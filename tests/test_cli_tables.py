@@ -103,7 +103,7 @@ def test_nothing_that_is_read_is_written_over(tmp_path):
     ):
         result = predict(*arguments)
         assert result.exit_code == 2
-        assert "is read; write to another file" in result.stderr
+        assert "is also an input file; write to another file" in result.stderr
     assert (tmp_path / "in.csv").read_text() == "formula\nK2NaAlF6\n"
     result = predict(*paths, "--on-error", "skip", "--rejected", "-")
     assert result.exit_code == 2
@@ -134,13 +134,13 @@ def test_lines_of_json_keep_what_they_hold(tmp_path, energies):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", '{"formula": "NaCl"}\n[1]\n', "row 1 is no JSON object"),
-        ("a.jsonl", '{"formula": "NaCl", "formula": "KCl"}\n', "it has a key twice"),
-        ("a.jsonl", '{"formula": "NaCl", "x": NaN}\n', "NaN is no JSON"),
-        ("a.jsonl", "[" * 100_000, "row 0 is no JSON object"),
-        ("a.jsonl", b"\xff\n", "cannot be read as JSONL in UTF-8"),
+        ("a.jsonl", '{"formula": "NaCl"}\n[1]\n', "row 1 is not a JSON object"),
+        ("a.jsonl", '{"formula": "NaCl", "formula": "KCl"}\n', "duplicate keys: formula, formula"),
+        ("a.jsonl", '{"formula": "NaCl", "x": NaN}\n', "NaN is not valid JSON"),
+        ("a.jsonl", "[" * 100_000, "row 0 is not a JSON object"),
+        ("a.jsonl", b"\xff\n", "cannot be read as JSONL; save it in UTF-8"),
         ("a.jsonl", '{"formula": 5}\n', "Row 0: Cannot read 5 as a composition"),
-        ("a.jsonl", '{"other": 5}\n', "has no column 'formula', but 'other'"),
+        ("a.jsonl", '{"other": 5}\n', "has no column 'formula'; it has 'other'"),
         ("a.parquet", b"PAR1 and nothing more", "cannot be read as Parquet"),
         ("a.parquet", b"", "is empty"),
     ],

@@ -76,7 +76,7 @@ def test_fine_tuning_takes_the_prototype_of_its_start(tmp_path):
     assert tuned[-1].freeze == "encoder"
     wrong = run(*start, "--prototype", "ABX3", "-o", out)
     assert wrong.exit_code == 2
-    assert "is for crystals of elpasolite (ABC2D6), not for ABX3" in wrong.stderr
+    assert "predicts crystals of elpasolite (ABC2D6), not ABX3" in wrong.stderr
 
 
 def test_rows_at_fault_are_named_or_set_aside(tmp_path):
@@ -88,8 +88,8 @@ def test_rows_at_fault_are_named_or_set_aside(tmp_path):
     result = run(*command, *paths)
     assert result.exit_code == 1
     assert result.stderr == (
-        "Error: Row 1: The target 'x' is no number; write it as -1.25. (and 3 more; --on-error "
-        "skip sets them aside)\n"
+        "Error: Row 1: The target 'x' is not a number; write a number such as -1.25. (and 3 more; "
+        "use --on-error skip to skip them)\n"
     )
     assert not (tmp_path / "m.safetensors").exists()
     result = run(*command, *paths, "--on-error", "skip", "--rejected", tmp_path / "bad.csv")
@@ -107,22 +107,30 @@ def test_rows_at_fault_are_named_or_set_aside(tmp_path):
         (
             ["train", "T", "--target", "e", "-o", "m"],
             1,
-            "has no column 'formula', but 'name', 'enthalpy'",
+            "has no column 'formula'; it has 'name', 'enthalpy'",
         ),
-        (["train", "T", *COLUMNS, "-o", "/nowhere/m"], 2, "/nowhere/m: there is no such folder"),
+        (["train", "T", *COLUMNS, "-o", "/nowhere/m"], 2, "/nowhere/m: the folder does not exist"),
         (["train", "T", *COLUMNS, "-o", "m", "--freeze", "encoder"], 2, "needs --pretrained"),
-        (["train", "T", *COLUMNS, "-o", "m", "--pretrained", "o"], 1, "No model 'o' ships"),
+        (
+            ["train", "T", *COLUMNS, "-o", "m", "--pretrained", "o"],
+            1,
+            "'o' is neither an included model",
+        ),
         (["train", "T", *COLUMNS, "-o", "m", "--prototype", "elpasolite"], 1, "Row 0: "),
         (["train", "T", *COLUMNS, "-o", "m", "--prototype", "1"], 1, "prototype"),
         (["evaluate", "T", *COLUMNS, "--folds", "1"], 2, "1 is not in the range"),
-        (["evaluate", "T", *COLUMNS, "--folds", "999"], 1, "999 folds need as many compositions"),
+        (
+            ["evaluate", "T", *COLUMNS, "--folds", "999"],
+            1,
+            "999 folds need at least 999 distinct compositions",
+        ),
         (["evaluate", "T", *COLUMNS, "-o", "a.csv", "--report", "./a.csv"], 2, "the same file"),
-        (["modes", "Xx"], 1, "'Xx' is no element with modes"),
+        (["modes", "Xx"], 1, "'Xx' is not an element with modes"),
         (["train", "T", *COLUMNS, "-o", "m", "--prototype", "ABX3"], 1, "Row 0: "),
-        (["modes", "--properties", "none.csv"], 1, "neither"),
+        (["modes", "--properties", "none.csv"], 1, "or an existing file"),
         (["modes", "-n", "0"], 2, "0 is not in the range"),
-        (["info", "none"], 1, "No model 'none' ships"),
-        (["report", "oqmd", "-o", "a.html", "-i", "T"], 2, "--input and --target go together"),
+        (["info", "none"], 1, "'none' is neither an included model"),
+        (["report", "oqmd", "-o", "a.html", "-i", "T"], 2, "Give --input and --target together"),
     ],
 )
 def test_refusals(table, arguments, code, message, tmp_path, monkeypatch):
@@ -182,7 +190,7 @@ def test_true_values_are_written_as_they_came(tmp_path):
     found = pd.read_csv(tmp_path / "p.csv").sort_values("row")
     assert found["true"].tolist() == totals
     assert found["formula"][found["row"] == 0].tolist() == ["Na1Cl1"]
-    assert "from oqmd, which may have seen what is held out" in result.stdout
+    assert "from oqmd, which may have seen held-out compositions" in result.stdout
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "Trained on 4 rows of t.jsonl" in page
 
@@ -215,7 +223,7 @@ def test_evaluate_holds_elements_out(tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text().splitlines()]
     assert [row["formula"] for row in rows if row["held_out"] == "Cl"] == ["NaCl", "KCl"]
     text = run(*command).stdout
-    assert "Hardest: " in text
+    assert "Largest MAE by element: " in text
     assert "mean of elements" in text
 
 
@@ -258,12 +266,15 @@ def test_modes_of_a_table_of_ones_own(tmp_path):
     result = run(*command, "--seed", 1)
     assert result.exit_code == 0, result.output
     assert len(result.stdout.splitlines()) == 21
-    assert "Learned 2 modes of 20 elements; properties come back with R²" in result.stderr
+    assert (
+        "Learned 2 modes of 20 elements; reconstruction R² of the properties: mean "
+        in result.stderr
+    )
     assert run(*command, "--seed", 1).stdout == result.stdout
     (tmp_path / "own.csv").write_text("symbol,a\nNa,1\nK,x\n")
     result = run(*command)
     assert result.exit_code == 1
-    assert "'x' for K in the column 'a' is no number" in result.stderr
+    assert "'x' for K in the column 'a' is not a number" in result.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -297,7 +308,7 @@ cli.main()
     ended = send_once(signal.SIGINT, checkpoint.exists, code, *command)
     assert ended.returncode == 130
     assert ended.stderr == (
-        f"Interrupted. The state is in {checkpoint}; the same command goes on from there.\n"
+        f"Interrupted. The state is saved in {checkpoint}; run the same command to resume.\n"
     )
     assert checkpoint.exists()
     assert not (tmp_path / "m.safetensors").exists()

@@ -16,7 +16,7 @@ def test_a_part_runs_alone(tmp_path):
     assert "3. Elpasolites" in result.output
     assert "1. Modes" not in result.output
     assert "2. Measured" not in result.output
-    assert "Tables and pictures" not in result.output
+    assert "Tables and figures" not in result.output
     assert list((tmp_path / "out").iterdir()) == []
 
 

@@ -71,10 +71,14 @@ def test_training_from_the_command_line_takes_the_same_model(local_oqmd, tmp_pat
 @pytest.mark.parametrize(
     ("model", "error", "message"),
     [
-        ("none", ValueError, "No model 'none' ships; choose one of elpasolites, oqmd, or give"),
-        ("", ValueError, "No model '' ships"),
-        ("none.safetensors", FileNotFoundError, r"There is no file none.safetensors"),
-        ("./none", FileNotFoundError, "There is no file none"),
+        (
+            "none",
+            ValueError,
+            r"'none' is neither an included model \(elpasolites, oqmd\) nor a file",
+        ),
+        ("", ValueError, "'' is neither an included model"),
+        ("none.safetensors", FileNotFoundError, r"The file none.safetensors does not exist"),
+        ("./none", FileNotFoundError, "The file none does not exist"),
     ],
 )
 def test_neither_a_name_nor_a_file(model, error, message, tmp_path, monkeypatch):

@@ -102,12 +102,12 @@ def test_a_loaded_model_is_the_saved_one(name, tmp_path):
 
 def test_only_our_pipelines_are_written(tmp_path):
     pipeline = make_pipeline(ElementalModeTransformer(), Ridge()).fit(X, Y)
-    with pytest.raises(ValueError, match="Step 'ridge' is a Ridge; a model file holds only"):
+    with pytest.raises(ValueError, match="Step 'ridge' is a Ridge; a model file can contain only"):
         save_model(pipeline, tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match="Expected a fitted Pipeline, got a Ridge"):
+    with pytest.raises(ValueError, match="pipeline must be a fitted Pipeline, not a Ridge"):
         save_model(Ridge(), tmp_path / "model.safetensors")
     seeded = make_formation_energy_pipeline(**{**SMALL, "random_state": np.random.RandomState(0)})
-    with pytest.raises(ValueError, match="cannot be written"):
+    with pytest.raises(ValueError, match="cannot be saved"):
         save_model(seeded.fit(X, Y), tmp_path / "model.safetensors")
     assert os.listdir(tmp_path) == []
 
@@ -297,41 +297,41 @@ def odd_source(header, arrays):
     ("change", "message"),
     [
         (endless_room, "'max_elements' parameter"),
-        (odd_training, "the training had batch_size -1"),
-        (odd_source, "which is not a shipped model"),
-        (wrong_shape, "do not have the shapes"),
-        (huge_layer, "do not have the shapes"),
+        (odd_training, "the training setting batch_size is -1"),
+        (odd_source, "which is not an included model"),
+        (wrong_shape, "the shapes of the weights do not match"),
+        (huge_layer, "the shapes of the weights do not match"),
         (gap, "not finite"),
         (newer, "schema version 6"),
-        (other_class, "does not describe a model"),
-        (unknown_parameter, "does not describe a model"),
+        (other_class, "does not contain a valid model"),
+        (unknown_parameter, "does not contain a valid model"),
         (missing_parameter, "other parameters: .'encoder_activation'"),
-        (missing_weight, "do not have the shapes"),
-        (no_scale, "does not describe a model"),
-        (no_steps, "does not describe a model"),
-        (other_equivalence, "does not describe a model"),
-        (wrong_modes, "do not have the shapes of their tables"),
-        (countless_modes, "do not have the shapes of their tables"),
-        (countless_layers, "more layers or features than weights"),
+        (missing_weight, "the shapes of the weights do not match"),
+        (no_scale, "does not contain a valid model"),
+        (no_steps, "does not contain a valid model"),
+        (other_equivalence, "does not contain a valid model"),
+        (wrong_modes, "the shapes of the weights do not match of their tables"),
+        (countless_modes, "the shapes of the weights do not match of their tables"),
+        (countless_layers, "more layers or features than the weights"),
         (countless_sites, "more than 1000 sites"),
         (countless_orders, "each site in one set at most"),
-        (traversal, "no step has use for '../../../etc/passwd'"),
+        (traversal, "the array '../../../etc/passwd' belongs to no step"),
         (names_of_steps, "must be strings"),
-        (same_names, "its steps are not those of a pipeline"),
+        (same_names, "its steps are missing or have duplicate names"),
         (no_card, "must be strings"),
-        (no_versions, "does not describe a model"),
+        (no_versions, "does not contain a valid model"),
         (strange_output, "unknown output"),
         (strange_columns, "must be strings"),
-        (infinite_setting, "does not describe a model"),
+        (infinite_setting, "does not contain a valid model"),
         (integer_weights, "not finite numbers"),
         (endless_modes, "it has no elements, or one of them twice"),
         (doubled_elements, "it has no elements, or one of them twice"),
         (overflowing_weights, "the weights are not of type float32"),
         (no_std, "no finite mean and scale"),
         (negative_std, "the std has no finite floor and scale"),
-        (endless_std, "does not describe a model"),
+        (endless_std, "does not contain a valid model"),
         (true_schema, "schema version True"),
-        (other_number, "no step has use for '7.weight'"),
+        (other_number, "the array '7.weight' belongs to no step"),
     ],
 )
 def test_doctored_files_are_refused(model_file, change, message):
@@ -353,7 +353,7 @@ def test_doctored_classes_are_refused(classes, tmp_path):
         header["steps"][1]["classes"] = classes
 
     rewrite(path, change)
-    with pytest.raises(ValueError, match="does not describe a model"):
+    with pytest.raises(ValueError, match="does not contain a valid model"):
         load_model(path)
 
 
@@ -382,7 +382,7 @@ def test_what_could_not_be_read_again_is_not_written(model_file):
     with pytest.raises(ValueError, match="must be strings"):
         save_model(model, model_file, card=None)
     model[-1].set_params(hidden_layer_sizes=(9, 9))
-    with pytest.raises(ValueError, match="do not have the shapes"):
+    with pytest.raises(ValueError, match="the shapes of the weights do not match"):
         save_model(model, model_file)
     assert model_file.read_bytes() == before
     assert os.listdir(model_file.parent) == [model_file.name]
@@ -612,7 +612,7 @@ def test_a_set_network_of_an_earlier_schema_is_refused(tmp_path):
         header["schema_version"] = 3
 
     rewrite(path, earlier)
-    with pytest.raises(ValueError, match="set network has layers that this release lacks"):
+    with pytest.raises(ValueError, match="does not support the layers of its set network"):
         load_model(path)
 
 
@@ -634,5 +634,7 @@ def test_shipped_model_fits_its_training_data(elpasolites):
 
 
 def test_unknown_name():
-    with pytest.raises(ValueError, match="No model 'oqmd2' ships; choose one of elpasolites, oqmd"):
+    with pytest.raises(
+        ValueError, match="No included model is named 'oqmd2'; choose one of elpasolites, oqmd"
+    ):
         load_pretrained("oqmd2")

@@ -59,11 +59,15 @@ def test_symmetry_of_a_prototype_may_be_replaced():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"alfa": 1}, TypeError, "no parameters alfa; those of its steps are .*alpha.*dtype"),
+        (
+            {"alfa": 1},
+            TypeError,
+            "no parameters alfa; its steps have the parameters .*alpha.*dtype",
+        ),
         ({"architecture": "set"}, TypeError, "no parameters architecture"),
         ({"n_sites": 4}, TypeError, "no parameters n_sites"),
         ({"pooling": "mean"}, ValueError, "pooling must be \"statistics\" or None, not 'mean'"),
-        ({"prototype": "AB", "pooling": "statistics"}, ValueError, "leave out prototype"),
+        ({"prototype": "AB", "pooling": "statistics"}, ValueError, "leave out one of them"),
     ],
 )
 def test_what_is_refused(arguments, error, message):

@@ -90,7 +90,7 @@ def test_return_std_is_the_std_of_the_members(crystals):
     np.testing.assert_array_equal(std, members.std(axis=0, ddof=1))
     assert std.min() > 0
     single = FormationEnergyRegressor(4, **{**SMALL, "n_estimators": 1}).fit(X, y)
-    with pytest.raises(ValueError, match="return_std needs n_estimators of at least 2"):
+    with pytest.raises(ValueError, match="return_std=True needs n_estimators of at least 2"):
         single.predict(X, return_std=True)
 
 
@@ -134,7 +134,7 @@ def test_calibration_uses_the_rows_of_early_stopping(crystals):
     model = FormationEnergyRegressor(4, calibrate_std=True, **settings).fit(X, y)
     np.testing.assert_array_equal(model.predict(X), plain.predict(X))
     assert model.std_floor_ > 0
-    with pytest.raises(ValueError, match="calibrate_std needs n_estimators of at least 2"):
+    with pytest.raises(ValueError, match="calibrate_std=True needs n_estimators of at least 2"):
         FormationEnergyRegressor(4, calibrate_std=True, n_estimators=1).fit(X, y)
 
 
@@ -227,7 +227,7 @@ def test_interrupted_training_keeps_the_weights_and_warns(crystals, monkeypatch)
 
     monkeypatch.setattr("sklearn_elmodes._networks._training.Progress.on_epoch_end", interrupt)
     model = FormationEnergyRegressor(4, **{**SMALL, "verbose": 1})
-    with pytest.warns(ConvergenceWarning, match=r"interrupted in pass \d+ of 15; the weights"):
+    with pytest.warns(ConvergenceWarning, match=r"interrupted in epoch \d+ of 15; the weights"):
         model.fit(*crystals)
     assert 4 <= model.n_iter_ <= 5
     assert np.isfinite(model.predict(crystals[0])).all()
@@ -296,7 +296,7 @@ def test_one_site_has_no_encoder(crystals):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"n_sites": 3}, "X has 8 features, which do not divide into n_sites=3"),
+        ({"n_sites": 3}, "X has 8 features, which is not a multiple of n_sites=3"),
         ({"n_sites": 4, "equivalent_sites": [(0, 4)]}, "must be sets of sites from 0 to 3"),
         ({"n_sites": 4, "equivalent_sites": [(0, 1), (1, 2)]}, "each site in one set at most"),
         ({"n_sites": 4, "equivalent_sites": (0, 1)}, "must be sets of sites"),
@@ -314,7 +314,7 @@ def test_one_site_has_no_encoder(crystals):
         ({"encoder_layer_sizes": (2.5,), "n_sites": 4}, "encoder_layer_sizes must be a sequence"),
         ({"hidden_layer_sizes": [[8, 8]]}, "hidden_layer_sizes must be a sequence of positive"),
         ({"hidden_layer_sizes": ("a",)}, "hidden_layer_sizes must be a sequence of positive"),
-        ({"learning_rate_init": 1e200}, "Training diverged in pass .*lower learning_rate_init"),
+        ({"learning_rate_init": 1e200}, "Training diverged in epoch .*lower learning_rate_init"),
         (
             {"learning_rate_init": 1e300, "max_iter": 1, "batch_size": 300, "alpha": 1e100},
             "diverged in its last step.*[Ll]ower learning_rate_init",
@@ -363,7 +363,7 @@ def test_extreme_targets(y):
 
 def test_numbers_beyond_the_type():
     X = np.random.RandomState(0).normal(size=(40, 4)).astype("f4")
-    with pytest.raises(ValueError, match="The target is too large to scale"):
+    with pytest.raises(ValueError, match="The target is too large to be scaled"):
         FormationEnergyRegressor(**SMALL).fit(X, np.linspace(0, 1e200, 40))
     model = FormationEnergyRegressor(**SMALL).fit(X, X[:, 0])
     with pytest.raises(ValueError, match="too large for float32"):
@@ -421,7 +421,7 @@ def test_interrupted_calibration_trains_no_second_time(crystals, monkeypatch):
         "sklearn_elmodes._networks._training.StopOnDivergence.on_epoch_end", interrupt
     )
     model = FormationEnergyRegressor(4, calibrate_std=True, **{**SMALL, "max_iter": 15})
-    with pytest.warns(ConvergenceWarning, match="interrupted in pass") as warned:
+    with pytest.warns(ConvergenceWarning, match="interrupted in epoch") as warned:
         model.fit(X, y)
     assert len(warned) == 1
     assert model.n_iter_ <= 3

@@ -188,14 +188,14 @@ def test_what_it_says_of_models(tmp_path, oqmd, salt_model):
     text = text_of(oqmd)
     assert "formulas of any kind, of up to 10 elements" in text
     assert "the mean of 2 networks" in text
-    assert "12 for each element, learnt from 25 properties of the table “extended”" in text
+    assert "12 for each element, learned from 25 properties of the table “extended”" in text
     n_weights = sum(w.numel() for w in oqmd[-1].net_.module_.parameters())
     assert f"{n_weights:,} in all" in text
     assert "(256, 256, 256, 256)" in text  # a parameter that is not the default
     assert "learning_rate_init" not in text  # one that is
     text = text_of(salt_model)
     assert "formulas of the structure AB, or the elements on its 2 sites A and B" in text
-    assert "exchanging the elements of sites A and B changes nothing" in text
+    assert "exchanging the elements on sites A and B gives identical predictions" in text
     assert "The model has no card" in text
 
     table = property_table("herr2019").iloc[:40, :6]
@@ -203,7 +203,7 @@ def test_what_it_says_of_models(tmp_path, oqmd, salt_model):
     own[0].set_params(properties=table, n_components=3)
     text = text_of(own.fit(SALTS, np.arange(6.0)))
     assert "as statistics of the modes of their elements" in text
-    assert "3 for each element, learnt from 6 properties of a table of the user" in text
+    assert "3 for each element, learned from 6 properties of a user-defined table" in text
     assert "StandardScaler" in text
     assert "a single network" in text
     assert "a table of shape (40, 6)" in text
@@ -225,8 +225,8 @@ def test_what_it_says_of_a_training(tmp_path, oqmd):
     for model, step, batch in ((oqmd, "0.004", "512"), (earlier, *["auto (not recorded)"] * 2)):
         write_report(path, model)
         facts = re.findall(r"<dt>(.*?)</dt>\s*<dd>(.*?)</dd>", path.read_text(encoding="utf-8"))
-        assert ("Largest step", step) in facts
-        assert ("Batch", batch) in facts
+        assert ("Maximum learning rate", step) in facts
+        assert ("Batch size", batch) in facts
 
 
 def test_coupled_exchanges_are_described(tmp_path):
@@ -236,7 +236,7 @@ def test_coupled_exchanges_are_described(tmp_path):
     model.fit(["K2NaAlF6", "Cs2NaBiCl6"], [-3.0, -1.9])
     write_report(tmp_path / "report.html", model)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "2 orders of the sites A, B, C and D give equal predictions" in text
+    assert "2 orders of the sites A, B, C and D give identical predictions" in text
 
 
 @pytest.mark.parametrize(
@@ -259,12 +259,12 @@ def test_coupled_exchanges_are_described(tmp_path):
         (salts(formula=["NaCl", "Xx", *SALTS[2:]]), "Row 1: Cannot read the formula 'Xx'"),
         (salts(formula=["NaCl", None, *SALTS[2:]]), "Row 1: The formula is None; it must be text"),
         (salts(formula="NaCl</script>"), "Row 0: Cannot read the formula 'NaCl</script>'"),
-        (salts(held_out="K"), "Row 0: NaCl does not contain K, held out"),
+        (salts(held_out="K"), "Row 0: NaCl does not contain K, which was held out"),
         (
             salts(held_out="group 19"),
-            "Row 0: 'group 19' was held out; it must be an element symbol",
+            "Row 0: held_out is 'group 19'; it must be an element symbol",
         ),
-        (salts(held_out=np.nan), "Row 0: nan was held out; it must be an element symbol"),
+        (salts(held_out=np.nan), "Row 0: held_out is nan; it must be an element symbol"),
     ],
 )
 def test_refuses_predictions(tmp_path, salt_model, predictions, message):
@@ -278,7 +278,7 @@ def test_refuses_predictions(tmp_path, salt_model, predictions, message):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (FormationEnergyRegressor(), "is no pipeline; a report needs a fitted Pipeline"),
+        (FormationEnergyRegressor(), "is not a Pipeline; a report needs a fitted Pipeline"),
         (make_pipeline(Ridge()), "starts with Ridge()"),
         (make_pipeline(ElementalModeTransformer(), Ridge()), "ends with Ridge()"),
         (make_formation_energy_pipeline("rock-salt"), "not fitted yet"),

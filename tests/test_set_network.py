@@ -202,9 +202,15 @@ def test_the_empty_set(features):
     ("parameters", "message"),
     [
         ({"max_elements": 12}, "at least one feature and the amount .* n_features=12"),
-        ({"max_elements": 3, "equivalent_sites": [(0, 1)]}, "equivalent_sites has no meaning"),
-        ({"max_elements": 3, "permutations": [(0, 1)]}, "permutations has no meaning for a set"),
-        ({"max_elements": 5}, "do not divide into max_elements=5"),
+        (
+            {"max_elements": 3, "equivalent_sites": [(0, 1)]},
+            "equivalent_sites must be None with architecture=.set.",
+        ),
+        (
+            {"max_elements": 3, "permutations": [(0, 1)]},
+            "permutations must be None with architecture=.set.",
+        ),
+        ({"max_elements": 5}, "12 features, which is not a multiple of max_elements=5"),
     ],
 )
 def test_wrong_layouts(parameters, message):

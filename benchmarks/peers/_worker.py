@@ -1,4 +1,4 @@
-"""What the scripts here share. They run in any of the environments, so they import little."""
+"""Shared by the scripts here, which run in any of the environments and so import little."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MB = 1e6
 
 
 def answer(function: Callable[..., Any]) -> None:
-    """Call a function with the request, and print what it returns; packages print to stderr."""
+    """Call a function with the request and print its result; other output goes to stderr."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     json.dump(function(**json.loads(sys.argv[1])), out)
@@ -24,15 +24,15 @@ def answer(function: Callable[..., Any]) -> None:
 
 
 def cpu_seconds() -> float:
-    """Return the CPU time of this process and of those it started and waited for."""
+    """Return the CPU time of this process and of its finished children."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def memory_mb(kind: str = "VmHWM") -> float:
-    """Return the largest resident memory so far (VmHWM) or that of now (VmRSS).
+    """Return the peak resident memory (VmHWM) or the current one (VmRSS).
 
-    Not ``ru_maxrss``, which on Linux begins with that of the process which started this one.
+    Not ``ru_maxrss``, which on Linux starts from that of the parent process.
     """
     for line in STATUS.read_text().splitlines():
         if line.startswith(kind):
@@ -41,17 +41,17 @@ def memory_mb(kind: str = "VmHWM") -> float:
 
 
 def measure(function: Callable[[Any], Any], X: Any, least_seconds: float) -> dict[str, float]:
-    """Call a function with all rows, again until it has run for some CPU time.
+    """Call a function with all rows, repeatedly for at least some CPU time.
 
     Returns
     -------
     dict of {str: float}
-        Rows per second of CPU time and of time, largest memory of the process in MB, and
-        how much more that is than before the first call.
+        Rows per second of CPU time and of wall time, peak memory of the process in MB, and
+        its increase over the memory before the first timed call.
     """
-    function(X[:20])  # tables are read at the first call
+    function(X[:20])  # loads tables
     before = memory_mb("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew
+    Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
     calls, start, cpu_start = 0, time.perf_counter(), cpu_seconds()
     while not calls or cpu_seconds() - cpu_start < least_seconds:
         function(X)

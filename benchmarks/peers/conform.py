@@ -1,4 +1,4 @@
-"""How one tool behaves as a scikit-learn estimator, and on rows that it cannot read.
+"""Check a tool as a scikit-learn estimator, and on invalid rows.
 
 Each function here returns a tool: its estimators by name, and a function from formulas to
 rows of features or predictions.
@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 from _worker import answer
 
-os.environ["SCIPY_ARRAY_API"] = "1"  # or a check is skipped
+os.environ["SCIPY_ARRAY_API"] = "1"  # otherwise a check is skipped
 
-# Something to fit; the values are of no account.
+# Something to fit; the values do not matter.
 FORMULAS = ["NaCl", "KBr", "LiF", "MgO", "CaO", "Al2O3", "Fe2O3", "TiO2", "SiO2", "ZnS"]
 FORMULAS += ["CaTiO3", "BaTiO3", "LiCoO2", "NaF", "KCl", "CsI", "GaAs", "InP", "CdTe", "PbS"]
 ENERGIES = np.linspace(-3, 0, len(FORMULAS))
@@ -60,7 +60,7 @@ def modes_pipeline() -> tuple[dict[str, Any], Rows]:
         make_formation_energy_pipeline,
     )
 
-    # As small as they are fitted in the package's own tests.
+    # As small as in our own tests.
     settings: dict[str, Any] = {"n_estimators": 2, "hidden_layer_sizes": (32, 32), "max_iter": 20}
     settings |= {"batch_size": 16, "learning_rate_init": 0.02}
     pipeline = make_formation_energy_pipeline(n_estimators=2, max_iter=5, random_state=0)
@@ -124,7 +124,7 @@ def crabnet() -> tuple[dict[str, Any], Rows]:
     from crabnet.crabnet_ import CrabNet
 
     def network() -> Any:
-        # Small, and without pictures and files; 20 epochs are the fewest.
+        # Small, without figures and files; 20 epochs are the minimum.
         return CrabNet(
             d_model=32,
             N=1,
@@ -148,12 +148,12 @@ def crabnet() -> tuple[dict[str, Any], Rows]:
 
 
 def described(error: BaseException) -> str:
-    """Write an error in one line."""
+    """Format an error as one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
 
 
 def checks(estimator: Any) -> dict[str, Any]:
-    """Run scikit-learn's own checks."""
+    """Run scikit-learn's estimator checks."""
     from sklearn.utils.estimator_checks import check_estimator
 
     try:
@@ -170,7 +170,7 @@ def checks(estimator: Any) -> dict[str, Any]:
 
 
 def outcome(function: Callable[[], Any]) -> str:
-    """Return "yes", or why a call or a comparison in it did not work."""
+    """Return "yes", or the error that a call raised."""
     try:
         function()
     except Exception as error:
@@ -179,7 +179,7 @@ def outcome(function: Callable[[], Any]) -> str:
 
 
 def interface(estimator: Any) -> dict[str, str]:
-    """Try what pipelines, searches and tables of scikit-learn need."""
+    """Test cloning, feature names and pandas output."""
     from sklearn.base import clone
 
     X: Any = pd.DataFrame({"formula": FORMULAS}, index=range(5, 5 + len(FORMULAS)))
@@ -212,7 +212,7 @@ def interface(estimator: Any) -> dict[str, str]:
 
 
 def run(rows: Rows, formulas: list[Any]) -> tuple[Any, list[str]]:
-    """Return what a tool makes of formulas, and what it said on the way."""
+    """Return the result of a tool on formulas, and the messages that it printed."""
     printed = io.StringIO()
     with (
         warnings.catch_warnings(record=True) as caught,
@@ -225,7 +225,7 @@ def run(rows: Rows, formulas: list[Any]) -> tuple[Any, list[str]]:
 
 
 def bad_rows(rows: Rows) -> dict[str, dict[str, Any]]:
-    """Put one bad row among good ones, for each way of being bad."""
+    """Insert one invalid row among valid ones, for each kind of invalid row."""
     good = np.asarray(rows(FORMULAS), dtype=float)
     width = good.size // len(FORMULAS)
     good, expected = good.reshape(-1), run(rows, FORMULAS)[1]
@@ -256,7 +256,7 @@ def bad_rows(rows: Rows) -> dict[str, dict[str, Any]]:
 
 
 def main(tool: str, packages: list[str], quick: bool) -> dict[str, Any]:
-    """Examine one of the tools above."""
+    """Check one of the tools above."""
     logging.disable()
     warnings.simplefilter("ignore")
     estimators, rows = globals()[tool]()

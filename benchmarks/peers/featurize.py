@@ -1,7 +1,7 @@
-"""Time and memory of one way to make features of formulas.
+"""Time and memory of one method to compute features of formulas.
 
-Each function returns what is timed: it takes rows and makes their features. Loading tables
-is not part of it.
+Each function returns the function that is timed, which computes the features of rows. Loading
+tables is not timed.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def elementembeddings_mean(statistics: str | list[str] = "mean") -> Featurize:
     from elementembeddings.composition import composition_featuriser
     from elementembeddings.core import Embedding
 
-    # With the name in place of the table, the file is read again for each formula.
+    # Given a name instead of a table, it reads the file again for each formula.
     table = Embedding.load_data("magpie")
     return lambda X: composition_featuriser(X, embedding=table, stats=statistics)
 
@@ -73,7 +73,7 @@ def cbfv() -> Featurize:
     import pandas as pd
     from CBFV.composition import generate_features
 
-    # It asks for a target.
+    # It requires a target.
     return lambda X: generate_features(
         pd.DataFrame({"formula": X, "target": 0.0}), elem_prop="magpie"
     )

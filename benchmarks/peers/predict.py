@@ -1,4 +1,4 @@
-"""Time and memory of predictions of the general model for many formulas."""
+"""Time and memory of the general model when predicting many formulas."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ELEMENT = re.compile("[A-Z][a-z]?")
 
 
 def other_formulas(formulas: list[str], n_rows: int, random_state: Any) -> list[str]:
-    """Exchange the elements of all formulas, again and again, until there are n_rows."""
+    """Exchange the elements of the formulas at random until there are n_rows."""
     text = "\n".join(formulas[:n_rows])
     elements = sorted(set(ELEMENT.findall(text)))
     found: list[str] = []
@@ -25,7 +25,7 @@ def other_formulas(formulas: list[str], n_rows: int, random_state: Any) -> list[
 
 
 def main(n_calls: int, n_rows: int) -> list[dict[str, float]]:
-    """Measure each of several calls, with n_rows new formulas each."""
+    """Measure several calls with n_rows new formulas each."""
     formulas, model = np.load("formulas.npy").tolist(), load_pretrained("oqmd")
     random_state = np.random.RandomState(0)
     return [

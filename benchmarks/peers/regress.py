@@ -1,7 +1,7 @@
 """Time, memory and predictions of one regressor.
 
-Each function takes rows to validate with, a seed and further settings, and returns what makes
-features of the rows, None where that is no step of its own, and a regressor.
+Each function takes validation rows, a seed and further settings. It returns a transformer of the
+rows, or None if there is no separate one, and a regressor.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from _worker import answer, measure
 
-# A transformer or None, and what has fit and predict.
+# A transformer or None, and an object with fit and predict.
 Steps = tuple[Any, Any]
 
 
@@ -59,7 +59,7 @@ def crabnet(validation: Any, seed: int, n_passes: int, batch_size: int) -> Steps
     from crabnet.crabnet_ import CrabNet
     from crabnet.utils.optim import SWA
 
-    # With today's torch a second training in a process asks for these.
+    # A second training in one process needs these attributes with current torch.
     SWA._optimizer_step_pre_hooks = SWA._optimizer_step_post_hooks = {}
 
     def table(formulas: Any, energies: Any) -> pd.DataFrame:
@@ -67,7 +67,7 @@ def crabnet(validation: Any, seed: int, n_passes: int, batch_size: int) -> Steps
 
     class Regressor:
         def fit(self, X: Any, y: Any) -> None:
-            # The step size rises and falls once; the weights of the last pass are averaged.
+            # One cycle of the learning rate; the weights of the last epoch are averaged.
             self.network = CrabNet(
                 epochs=n_passes,
                 epochs_step=n_passes // 2,
@@ -90,7 +90,7 @@ def crabnet(validation: Any, seed: int, n_passes: int, batch_size: int) -> Steps
 def main(
     function: str, seed: int, settings: dict[str, Any], least_seconds: float
 ) -> dict[str, Any]:
-    """Measure features, one fit and predictions of one of these, on the rows in this folder."""
+    """Measure features, one fit and predictions of one regressor on the rows in this folder."""
     warnings.simplefilter("ignore")
     X, y, X_test = (np.load(f"{rows}.npy") for rows in ("X_train", "y_train", "X_test"))
     validation = np.load("X_validation.npy"), np.load("y_validation.npy")

@@ -1,4 +1,4 @@
-"""The tables of elements that ElementEmbeddings ships."""
+"""The element tables included in ElementEmbeddings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from _worker import answer
 
 
 def main(names: list[str]) -> dict[str, Any]:
-    """Return index, columns and data of each table; the index holds symbols of elements."""
+    """Return index (symbols), columns and data of each table."""
     from elementembeddings.core import Embedding
 
     tables = {name: Embedding.load_data(name).as_dataframe().astype(float) for name in names}

@@ -1,4 +1,4 @@
-"""What an architecture must answer."""
+"""Interface of the architectures."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 class Architecture(ABC):
     """One kind of network: its data, its layers and its training.
 
-    X is whatever the architecture reads. It has a length, and slices and arrays of row
-    numbers select rows from it. The methods that are not abstract suit tables of numbers.
+    X is anything that the architecture reads and that has a length and can be indexed by
+    slices and arrays of row numbers. The non-abstract methods expect tables of numbers.
     """
 
     name: ClassVar[str]
     recipe: ClassVar[Recipe]
     network: ClassVar[type[EnsembleNetwork]]
-    # Arguments of the network that may differ from those of the weights it starts from.
+    # Arguments of the network that may differ from those of a pretrained one.
     free_arguments: ClassVar[frozenset[str]] = frozenset(
         {"n_members", "n_outputs", "dropout", "dtype", "seed"}
     )
 
     @abstractmethod
     def layout(self, n_features: int, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Return those arguments of the network that describe a row of X.
+        """Return the arguments of the network that describe a row of X.
 
         Raises
         ------
@@ -46,30 +46,32 @@ class Architecture(ABC):
     def dataset(
         self, X: Any, y: NDArray[Any] | None, arguments: Mapping[str, Any], device: str
     ) -> EnsembleDataset:
-        """Make tensors of rows for a network with these arguments."""
+        """Convert rows to tensors for a network with these arguments."""
 
     @abstractmethod
     def describe(self, arguments: Mapping[str, Any], site_names: Sequence[str] | None) -> str:
         """Describe a network with these arguments, in words."""
 
     def n_features(self, X: Any) -> int:
-        """Return the number of features that describe a row."""
+        """Return the number of features of a row."""
         return X.shape[1]
 
     def dtype(self, X: Any) -> str:
-        """Return the name of the type in which a network for X computes."""
+        """Return the name of the dtype in which a network for X computes."""
         return X.dtype.name
 
     def cast(self, X: Any, dtype: str) -> Any:
-        """Convert X to the type in which a network computes."""
+        """Convert X to the dtype in which a network computes."""
         with np.errstate(over="ignore"):
             X = X.astype(dtype, copy=False)
         if not np.isfinite(X).all():
-            raise ValueError(f"X holds values that are too large for {X.dtype}, the model's type.")
+            raise ValueError(
+                f"X contains values that are too large for {X.dtype}, the dtype of the model."
+            )
         return X
 
     def content(self, X: Any) -> Iterator[memoryview]:
-        """Yield the bytes of X, for a fingerprint of the data."""
+        """Yield the bytes of X, to compute a fingerprint of the data."""
         yield np.ascontiguousarray(X).data
 
     def arguments(

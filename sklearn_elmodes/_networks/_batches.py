@@ -1,4 +1,4 @@
-"""Batches of whole tensors, and distinct rows."""
+"""Datasets of whole tensors, their batches, and distinct rows."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class EnsembleDataset(Dataset[Any], ABC):
     @property
     @abstractmethod
     def described(self) -> Tensor:
-        """The distinct descriptions of the species in the rows."""
+        """The distinct feature vectors of the species in the rows."""
 
     @abstractmethod
     def for_prediction(self) -> dict[str, Tensor]:
@@ -55,9 +55,9 @@ class EnsembleDataset(Dataset[Any], ABC):
 
 
 class EnsembleBatches:
-    """Iterate over a dataset in batches for every member of an ensemble.
+    """Batches of a dataset for all members of an ensemble.
 
-    With a generator every member sees the rows in an order of its own.
+    With a generator each member gets the rows in its own random order.
     """
 
     def __init__(
@@ -83,13 +83,13 @@ class EnsembleBatches:
             order = torch.stack(orders).to(device)
         else:
             order = torch.arange(n_samples, device=device).expand(self.n_members, -1)
-        # Batches of nearly equal size, so that no lone row gets a step of its own.
+        # Batches of nearly equal size, so that no step has only a few rows.
         for rows in order.tensor_split(self.n_batches, dim=1):
             yield self.dataset.inputs(rows), targets[rows]
 
 
 def as_targets(y: NDArray[Any] | None, dtype: Any, device: str) -> Tensor | None:
-    """Convert numbers to the type of the features; classes keep theirs."""
+    """Convert targets to the dtype of the features; classes keep theirs."""
     if y is None:
         return None
     return torch.as_tensor(y.astype(dtype) if y.dtype.kind == "f" else y, device=device)
@@ -103,7 +103,7 @@ def distinct_rows(rows: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp
     first : ndarray of shape (n_distinct,)
         Where each distinct row occurs first.
     inverse : ndarray of shape (n_rows,)
-        Which distinct row each row is.
+        Index of the distinct row that each row equals.
     """
     import pandas as pd
 
@@ -115,7 +115,7 @@ def distinct_rows(rows: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp
     inverse, distinct = pd.factorize(keys)
     first = np.empty(len(distinct), dtype=np.intp)
     first[inverse[::-1]] = np.arange(len(rows) - 1, -1, -1)
-    if not np.array_equal(rows[first][inverse], rows):  # two rows with one hash
+    if not np.array_equal(rows[first][inverse], rows):  # a hash collision
         return _sorted_rows(rows)
     order = np.lexsort(rows[first].T[::-1])
     rank = np.empty_like(order)
@@ -124,6 +124,6 @@ def distinct_rows(rows: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp
 
 
 def _sorted_rows(rows: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Do the same by sorting, which is faster for few rows."""
+    """Find the distinct rows by sorting, which is faster for few rows."""
     _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     return first, inverse.reshape(-1)

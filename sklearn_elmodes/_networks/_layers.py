@@ -1,7 +1,7 @@
 """Layers and losses that the architectures share.
 
-Every module holds a whole ensemble: parameters have a leading axis of
-``n_members``, and one batched product moves all members at once.
+Every module contains a whole ensemble: parameters have a leading axis of
+``n_members``, and one batched matrix product computes all members.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from torch.nn import functional
 
 
 class SiLU(nn.Module):
-    """x / (1 + exp(-x)), in place where no gradient needs x."""
+    """x / (1 + exp(-x)), in place if no gradient is needed."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Keep the shape."""
+        """Apply the activation; the shape is kept."""
         return functional.silu(x, inplace=torch.is_inference_mode_enabled())
 
 
@@ -37,9 +37,8 @@ _SMALLEST_SQUARE = 1e-3  # rows of zeros stay zeros
 class EnsembleLinear(nn.Module):
     """One linear layer for each member of an ensemble.
 
-    With a ``gain`` the weights start as Gaussians of that standard deviation over
-    the root of ``n_in``, and the biases as 0; otherwise both start as in torch's
-    ``Linear``.
+    With a ``gain`` the weights are initialised from a Gaussian with standard deviation
+    ``gain / sqrt(n_in)`` and the biases with 0; otherwise as in torch's ``Linear``.
     """
 
     def __init__(
@@ -71,8 +70,8 @@ class EnsembleLinear(nn.Module):
 class Residual(nn.Module):
     """A hidden layer that adds its result to its input.
 
-    If ``normalised``, the layer divides its input by the root mean square first, so that
-    a chain of layers cannot amplify rows that are unlike the training data.
+    If ``normalised``, the layer first divides its input by the root mean square, so that
+    many layers cannot amplify rows that are unlike the training data.
     """
 
     def __init__(
@@ -85,24 +84,24 @@ class Residual(nn.Module):
         self.dropout = dropout
 
     def forward(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Keep the shape (n_members, n_rows, width); a generator means training."""
+        """Apply the layer to (n_members, n_rows, width); dropout needs a generator."""
         read = x
         if self.normalised:
             read = x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + _SMALLEST_SQUARE)
         change = self.activation(self.linear(read))
         if generator is not None and self.dropout:
-            # One mask serves all members: on a CPU random bits cost as much as
-            # the products, and the members see different rows anyway.
+            # One mask for all members: on a CPU, random numbers cost as much as the
+            # matrix products, and each member has different rows anyway.
             kept = torch.empty_like(x[0]).bernoulli_(1 - self.dropout, generator=generator)
             change = change * kept.div_(1 - self.dropout)
         return x.add_(change) if torch.is_inference_mode_enabled() else x + change
 
 
 class EnsembleNetwork(nn.Module):
-    """An encoder of parts, layers over a whole row, and random numbers of its own.
+    """An encoder, layers over a whole row, and a random number generator.
 
-    ``forward`` takes the ``inputs`` of a dataset, ``predict`` takes ``for_prediction``;
-    both return outputs of shape (n_members, n_rows, n_outputs).
+    ``forward`` takes the ``inputs`` of a dataset, ``predict`` its ``for_prediction``; both
+    return outputs of shape (n_members, n_rows, n_outputs).
     """
 
     encoder: nn.Module
@@ -124,15 +123,15 @@ class EnsembleNetwork(nn.Module):
         return self.last(rows)
 
     def random_state(self) -> Tensor | None:
-        """Return the state of the random numbers; None before the first is drawn."""
+        """Return the state of the generator; None before its first use."""
         return None if self._generator is None else self._generator.get_state()
 
     def set_random_state(self, device: str, state: Tensor) -> None:
-        """Continue to draw random numbers from a state."""
+        """Set the state of the generator."""
         self._random(torch.device(device)).set_state(state)
 
     def _random(self, device: torch.device) -> torch.Generator:
-        """Return this network's own source of random numbers on a device."""
+        """Return the generator of this network on a device."""
         if self._generator is None or self._generator.device != device:
             self._generator = torch.Generator(device).manual_seed(self.seed + 1)
         return self._generator

@@ -1,4 +1,4 @@
-"""Formulas of any kind: a network over the set of their elements."""
+"""Formulas of any kind: a network over the set of elements in a formula."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LOG2_AMOUNTS = np.log2([1, 2, 3, 4, 6, 8])
 _LOG2_ATOMS = np.log2([2, 3, 4, 5, 6, 7, 8, 9, 10])
 _FRACTIONS = np.array([0, 1 / 12, 1 / 6, 1 / 4, 1 / 3, 2 / 5, 1 / 2, 3 / 5, 2 / 3, 3 / 4, 5 / 6, 1])
 N_AMOUNT_FEATURES = 12 + len(_LOG2_AMOUNTS) + len(_LOG2_ATOMS) + len(_FRACTIONS)
-_GAIN = 1.4  # of the initial weights: 0.065 eV/atom where torch's own start gave 0.085
+_GAIN = 1.4  # of the initial weights; 0.065 eV/atom, against 0.085 with torch's initialisation
 _BLOCK_ROWS = 1024  # rows predicted together
 
 
@@ -41,7 +41,7 @@ class SetDataset(EnsembleDataset):
     Attributes
     ----------
     element_features : tensor of shape (n_elements, n_element_features)
-        The distinct descriptions of elements.
+        The distinct feature vectors of elements.
     elements : tensor of shape (n_tokens,)
         The element of each distinct token, as an index.
     amount_features : tensor of shape (n_tokens, n_amount_features)
@@ -61,7 +61,7 @@ class SetDataset(EnsembleDataset):
     def from_arrays(
         cls, X: NDArray[Any], y: NDArray[Any] | None, n_element_features: int, device: str
     ) -> SetDataset:
-        """Read rows of X, blocks of an element's features and its amount.
+        """Read rows of X: blocks with the features of an element and its amount.
 
         Raises
         ------
@@ -75,13 +75,13 @@ class SetDataset(EnsembleDataset):
             row, block = np.argwhere(amounts < 0)[0]
             raise ValueError(
                 f"Negative values in data: row {row} has the amount {amounts[row, block]} in block "
-                f"{block}. The last column of each block is an amount of atoms."
+                f"{block}. The last column of each block must be an amount, zero or positive."
             )
         present = amounts > 0
         n_elements = present.sum(axis=1)
         described = blocks[present]  # (n_entries, n_element_features + 1)
         first_element, element = distinct_rows(described[:, :-1])
-        # Sum in one order: the last bit depends on it.
+        # Sum in a fixed order, since rounding depends on the order.
         n_atoms = np.sort(amounts, axis=1).sum(axis=1, dtype=np.float64)
         key = np.empty((len(element), 4), dtype=X.dtype)
         key[:, 0] = element
@@ -91,7 +91,7 @@ class SetDataset(EnsembleDataset):
         first_token, token = distinct_rows(key)
         tokens = np.full(amounts.shape, len(first_token))
         tokens[present] = token
-        # Equal formulas become equal rows, so that their predictions are equal to the bit.
+        # Equal formulas become equal rows, with bitwise-identical predictions.
         tokens.sort(axis=1)
         tokens[tokens == len(first_token)] = -1
         return cls(
@@ -112,7 +112,7 @@ class SetDataset(EnsembleDataset):
 
     @property
     def described(self) -> Tensor:
-        """The distinct descriptions of elements."""
+        """The distinct feature vectors of elements."""
         return self.element_features
 
     def for_prediction(self) -> dict[str, Tensor]:
@@ -136,7 +136,7 @@ class SetDataset(EnsembleDataset):
         n_members = len(tokens)
         present = tokens >= 0
         lengths = present.sum(dim=2)
-        # The distinct tokens of each member's own rows, each to be encoded once.
+        # The distinct tokens in the rows of each member, so that each is encoded once.
         found = [
             torch.unique(own[here], return_inverse=True)
             for own, here in zip(tokens, present, strict=True)
@@ -152,11 +152,11 @@ class SetDataset(EnsembleDataset):
 
 
 class SetNetwork(EnsembleNetwork):
-    """A network over the elements of a formula, in no order and of any number.
+    """A network over the elements of a formula, whatever their number and order.
 
-    An encoder reads each element's modes and amount. Its codes are summed over the
-    formula (deep sets, Zaheer et al. 2017, arXiv:1703.06114); residual layers that
-    normalise their input follow.
+    An encoder reads the modes and the amount of each element. Its outputs are summed over
+    the formula (deep sets, Zaheer et al. 2017, arXiv:1703.06114). Residual layers with
+    normalised input follow.
 
     Parameters
     ----------
@@ -165,21 +165,21 @@ class SetNetwork(EnsembleNetwork):
     n_outputs : int
         Numbers to predict for a row.
     n_element_features : int
-        Length of the description of an element: its modes.
+        Length of the feature vector of an element: its modes.
     encoder_layer_sizes : sequence of int
-        Widths of the encoder. Its last layer reads an element together with its
-        amount, those before it the element alone.
+        Widths of the encoder. The last layer reads the element together with its
+        amount, the layers before it only the element.
     hidden_layer_sizes : sequence of int
         Width of the sum over the elements, and of the layers that follow. A
         layer as wide as the one before it is residual.
     activation, encoder_activation : {"relu", "silu", "tanh"}
-        Non-linearities after the sum and of the encoder.
+        Activation functions after the sum and in the encoder.
     dropout : float
-        Share of activations dropped in residual layers during training.
+        Fraction of activations dropped in residual layers during training.
     dtype : torch.dtype
     seed : int
-        Seed of the weights and the dropout. The global random state is neither
-        used nor changed.
+        Seed of the weights and dropout. The global random state is neither used
+        nor changed.
     """
 
     def __init__(
@@ -230,12 +230,12 @@ class SetNetwork(EnsembleNetwork):
         entries: Tensor,
         starts: Tensor,
     ) -> Tensor:
-        """Compute the outputs: a scaled target, or a number for each class.
+        """Compute the outputs: a scaled target, or a logit for each class.
 
         Parameters
         ----------
         element_features : tensor of shape (n_members, n_elements, n_element_features)
-            The distinct elements that occur.
+            The distinct elements.
         elements : tensor of shape (n_members, n_tokens)
             The element of each distinct token (an element and its amount), as an index.
         amount_features : tensor of shape (n_members, n_tokens, N_AMOUNT_FEATURES)
@@ -263,7 +263,7 @@ class SetNetwork(EnsembleNetwork):
     def _encode(
         self, element_features: Tensor, elements: Tensor, amount_features: Tensor
     ) -> Tensor:
-        """Return the code of each token, shape (n_members, n_tokens, width)."""
+        """Return the encoding of each token, shape (n_members, n_tokens, width)."""
         encoder = cast(nn.ModuleDict, self.encoder)
         codes = encoder["element"](element_features)
         codes = codes.gather(1, elements.unsqueeze(2).expand(-1, -1, codes.shape[2]))
@@ -278,7 +278,7 @@ class SetNetwork(EnsembleNetwork):
         entries: Tensor,
         starts: Tensor,
     ) -> Tensor:
-        """Compute the outputs of the same formulas with all members, fast.
+        """Compute the outputs of the same formulas with all members, without gradients.
 
         Parameters
         ----------
@@ -315,24 +315,24 @@ class SetNetwork(EnsembleNetwork):
 def amount_features(
     amounts: NDArray[Any], n_atoms: NDArray[Any], n_elements: NDArray[Any]
 ) -> NDArray[Any]:
-    """Describe amounts in the reduced formula unit to a set network.
+    """Compute the features of amounts in the reduced formula unit.
 
     Parameters
     ----------
     amounts, n_atoms, n_elements : ndarray of shape (n_tokens,)
-        Atoms of an element; atoms and elements in the formula unit. All positive.
+        Atoms of an element; atoms and distinct elements in the formula unit. All positive.
 
     Returns
     -------
     ndarray of shape (n_tokens, N_AMOUNT_FEATURES)
-        Of the type of ``amounts``: the atomic fraction x, its root, square and
-        -x log x; log2 of amount and atoms; the inverse of the atoms; a wave that is
-        zero at powers of two; the number of elements as indicators; and Gaussians
-        of the two logarithms and x, in which small integers and simple ratios
-        stand apart.
+        In the dtype of ``amounts``: the atomic fraction x, its square root, its square and
+        -x log x; log2 of the amount and of the number of atoms; the inverse of the number
+        of atoms; a sine that is zero at powers of two; the number of elements, one-hot; and
+        Gaussians of the two logarithms and of x, centred on small integers and simple
+        ratios.
     """
     fraction = amounts / n_atoms
-    # Training data hold nothing below half an atom: the logarithms stop there.
+    # Training data have no amounts below 0.5.
     amounts, n_atoms = np.clip(amounts, 0.5, None), np.clip(n_atoms, 0.5, None)
     log2_amount, log2_atoms = np.log2(amounts), np.log2(n_atoms)
     columns = [
@@ -359,7 +359,7 @@ def amount_features(
 
 
 class _Set(Architecture):
-    """For each element of a formula its features and its amount, then zeros."""
+    """Rows with the features and the amount of each element, padded with zeros."""
 
     name = "set"
     recipe = SET
@@ -369,18 +369,20 @@ class _Set(Architecture):
         max_elements = int(parameters["max_elements"])
         if n_features % max_elements:
             raise ValueError(
-                f"X has {n_features} features, which do not divide into "
-                f"max_elements={max_elements} elements of equally many."
+                f"X has {n_features} features, which is not a multiple of "
+                f"max_elements={max_elements}."
             )
         width = n_features // max_elements
         if width == 1:
             raise ValueError(
-                f"A set needs at least one feature and the amount of each element; X has "
-                f"n_features={n_features} for max_elements={max_elements}."
+                f'architecture="set" needs at least one feature and the amount of each element; X '
+                f"has n_features={n_features} for max_elements={max_elements}."
             )
         for name in ("equivalent_sites", "permutations"):
             if parameters[name] is not None:
-                raise ValueError(f"{name} has no meaning for a set, which has no order.")
+                raise ValueError(
+                    f'{name} must be None with architecture="set", whose elements have no order.'
+                )
         return {"n_element_features": width - 1}
 
     def dataset(
@@ -393,8 +395,8 @@ class _Set(Architecture):
             listed(arguments[f"{name}_layer_sizes"]) for name in ("encoder", "hidden")
         )
         return (
-            f"an encoder with layers of {encoder} units reads each element, by its modes and "
-            f"amount; layers of {hidden} units read the sum over the elements"
+            f"an encoder with layers of {encoder} units reads the modes and the amount of each "
+            f"element; layers of {hidden} units read the sum over the elements"
         )
 
 

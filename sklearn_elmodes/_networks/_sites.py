@@ -1,4 +1,4 @@
-"""Crystals of one structure: a shared encoder for each site, a network over all sites."""
+"""Crystals of one structure: a shared encoder for all sites, then one network over them."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from sklearn_elmodes._symmetry import (
 )
 from sklearn_elmodes._validation import listed
 
-# For predictions: rows of all members and orders that fit into the cache of a CPU together,
-# and the number of species up to which a table of them is small.
+# Prediction: rows (over members and orders) that fit into a CPU cache, and the largest number of
+# species for which results are tabulated.
 _BLOCK_ROWS = 4096
 _FEW_SPECIES = 512
 
 
 @dataclass(frozen=True)
 class SiteDataset(EnsembleDataset):
-    """Rows of sites, as indices into the distinct descriptions of species.
+    """Rows of sites, as indices into the distinct feature vectors of species.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class SiteDataset(EnsembleDataset):
             first = inverse = np.arange(len(X))
         else:
             first, inverse = distinct_rows(blocks)
-        # Equal crystals become equal rows, so that their predictions are equal to the bit.
+        # Equivalent crystals become equal rows, with bitwise-identical predictions.
         sites = canonical_order(inverse.reshape(len(X), n_sites), permutations)
         return cls(
             torch.as_tensor(blocks[first], device=device),
@@ -84,7 +84,7 @@ class SiteDataset(EnsembleDataset):
 
     @property
     def described(self) -> Tensor:
-        """The distinct descriptions of the species on sites."""
+        """The distinct feature vectors of the species on sites."""
         return self.site_features
 
     def for_prediction(self) -> dict[str, Tensor]:
@@ -121,24 +121,23 @@ class SiteNetwork(EnsembleNetwork):
     n_outputs : int
         Numbers to predict for a row.
     n_sites, n_site_features : int
-        Layout of a row. With one site there is nothing to share, and the
-        encoder is left out.
+        Layout of a row. With one site there is no encoder.
     encoder_layer_sizes : sequence of int
-        Widths of the encoder; the last one is the length of a site's code.
+        Widths of the encoder; the last one is the length of a site's encoding.
     hidden_layer_sizes : sequence of int
         Widths of the network over all sites. A layer as wide as the one before
         it is residual.
     activation, encoder_activation : {"relu", "silu", "tanh"}
-        Non-linearities of the network over all sites and of the encoder.
+        Activation functions of the network over all sites and of the encoder.
     dropout : float
-        Share of activations dropped in residual layers during training.
+        Fraction of activations dropped in residual layers during training.
     permutations : sequence of sequences of int
-        All orders of the sites that leave the crystal as it is, identity
-        included. Training draws one for each row, prediction averages over all.
+        All orders of the sites that give the same crystal, including the
+        identity. Training draws one for each row, prediction averages over all.
     dtype : torch.dtype
     seed : int
-        Seed of the weights, the dropout and the drawn orders. The global
-        random state is neither used nor changed.
+        Seed of the weights, dropout and drawn orders. The global random state
+        is neither used nor changed.
     """
 
     permutations: Tensor
@@ -185,14 +184,14 @@ class SiteNetwork(EnsembleNetwork):
         self.to(dtype)
 
     def forward(self, site_features: Tensor, sites: Tensor) -> Tensor:
-        """Compute the outputs: a scaled target, or a number for each class.
+        """Compute the outputs: a scaled target, or a logit for each class.
 
         Parameters
         ----------
         site_features : tensor of shape (n_members, n_distinct, n_site_features)
-            The distinct site descriptions that occur, each encoded once.
+            The distinct feature vectors, each encoded once.
         sites : tensor of shape (n_members, n_rows, n_sites)
-            The description on each site, as an index.
+            Index of the feature vector on each site.
 
         Returns
         -------
@@ -226,10 +225,10 @@ class SiteNetwork(EnsembleNetwork):
 
     @torch.inference_mode()
     def predict(self, site_features: Tensor, sites: Tensor) -> Tensor:
-        """Compute the outputs of the same rows with all members, fast.
+        """Compute the outputs of the same rows with all members, without gradients.
 
-        For few distinct species the results of the encoder and the first layer are
-        tabulated; a row then costs one sum of looked-up vectors.
+        With few distinct species, the contributions of each species to the first layer
+        are tabulated, and a row needs only a sum of looked-up vectors.
 
         Parameters
         ----------
@@ -267,7 +266,7 @@ class SiteNetwork(EnsembleNetwork):
         return predicted
 
     def _tabulate(self, site_features: Tensor) -> Tensor:
-        """Return the terms that descriptions on sites add to the first layer.
+        """Return what each species on each site adds to the first layer.
 
         The shape is (n_members, n_sites, n_distinct, width).
         """
@@ -279,7 +278,7 @@ class SiteNetwork(EnsembleNetwork):
 
 
 class _Sites(Architecture):
-    """Rows of sites, each with the same number of features; one site is any table."""
+    """Rows of sites, each with the same number of features; with one site, any table."""
 
     name = "sites"
     recipe = SITES
@@ -290,8 +289,7 @@ class _Sites(Architecture):
         n_sites = int(parameters["n_sites"])
         if n_features % n_sites:
             raise ValueError(
-                f"X has {n_features} features, which do not divide into n_sites={n_sites} sites "
-                "of equally many."
+                f"X has {n_features} features, which is not a multiple of n_sites={n_sites}."
             )
         return {
             "n_sites": n_sites,
@@ -323,10 +321,10 @@ class _Sites(Architecture):
         names = site_names or [str(site + 1) for site in range(n_sites)]
         sets = equivalent_sets(group)
         if sets is None:
-            text += f"; {len(group)} orders of the sites {listed(names)} give equal predictions"
+            text += f"; {len(group)} orders of the sites {listed(names)} give identical predictions"
         for sites in sets or ():
             exchanged = listed(names[site] for site in sites)
-            text += f"; exchanging the elements of sites {exchanged} changes nothing"
+            text += f"; exchanging the elements on sites {exchanged} gives identical predictions"
         return text
 
 

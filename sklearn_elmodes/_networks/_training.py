@@ -1,4 +1,4 @@
-"""Training: batches of whole tensors through a skorch net."""
+"""Training with skorch."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from sklearn_elmodes._networks._architecture import Architecture
 from sklearn_elmodes._networks._batches import EnsembleBatches, EnsembleDataset
 from sklearn_elmodes._networks._layers import EnsembleNetwork
 
-# Prefixes of the weights that stay as they are, by the value of ``freeze``.
+# Prefixes of the weights that stay fixed, by the value of ``freeze``.
 _FROZEN = {"encoder": ("encoder.",), "all_but_last": ("encoder.", "joint.")}
 _CHECKPOINT_SECONDS = 20
-# Gradients are cut to this multiple of the running mean of their lengths. Healthy ones reach three
-# times the mean, those of a diverging network three hundred.
+# Gradients are clipped at this multiple of the running mean of their norms. Normal ones reach three
+# times the mean, those of a diverging network three hundred times.
 _LONGEST = 4.0
 
 
 class Progress(Callback):
-    """A progress bar over epochs with the mean error of a member."""
+    """A progress bar over epochs, with the mean error over the members."""
 
     def __init__(self, n_members: int, unit_scale: float) -> None:
         self.n_members = n_members
@@ -62,32 +62,32 @@ class Progress(Callback):
 
 
 class StopOnDivergence(Callback):
-    """Raise an error as soon as a loss is not finite."""
+    """Raise an error if the loss is not finite."""
 
     def on_batch_end(self, net: NeuralNet, loss: Tensor, training: bool, **kwargs: Any) -> None:
         """Check the loss of a step."""
         if training and not torch.isfinite(loss):
             raise ValueError(
-                f"Training diverged in pass {len(net.history)}: the loss is not finite. Scale the "
+                f"Training diverged in epoch {len(net.history)}: the loss is not finite. Scale the "
                 f"features, or lower learning_rate_init (now {net.lr})."
             )
 
 
 class LimitGradients(Callback):
-    """Scale down a member's gradient that is many times longer than usual.
+    """Clip the gradient of a member if its norm is many times larger than usual.
 
-    One such step can leave a network that is wrong by tens of eV/atom on formulas unlike
-    the training data, and right on all others. All other gradients stay the same to the bit.
+    A single such step can give a network whose errors are tens of eV/atom on formulas unlike
+    the training data. All other gradients are unchanged.
     """
 
     usual_: Tensor | None
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Forget the gradients of another training."""
+        """Reset the running mean."""
         self.usual_ = None
 
     def on_grad_computed(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Compare the length of each member's gradient with a running mean."""
+        """Compare the gradient norm of each member with the running mean."""
         gradients = [w.grad for w in net.module_.parameters() if w.grad is not None]
         length = sum(g.flatten(1).pow(2).sum(1) for g in gradients).sqrt()
         usual = length if self.usual_ is None else self.usual_
@@ -101,15 +101,15 @@ class LimitGradients(Callback):
 
 
 class Checkpoint(Callback):
-    """Write the state of a training now and then, and resume from an earlier one.
+    """Save the state of training at intervals, and resume from a saved state.
 
     Parameters
     ----------
     path : path-like
     fingerprint : str
-        Hash of data and settings; a state with another one is refused.
+        Hash of data and settings; a state with a different one is refused.
     generator : torch.Generator
-        The one that draws the batches.
+        Generator of the batches.
     """
 
     def __init__(
@@ -120,11 +120,11 @@ class Checkpoint(Callback):
         self.generator = generator
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Restore the state in the file, if there is one."""
+        """Restore the saved state, if there is one."""
         self.written_ = time.monotonic()
         if not self.path.parent.is_dir():
             raise FileNotFoundError(
-                f"Cannot write the checkpoint: there is no folder {self.path.parent}."
+                f"Cannot write the checkpoint: the folder {self.path.parent} does not exist."
             )
         if not self.path.exists():
             return
@@ -134,14 +134,14 @@ class Checkpoint(Callback):
                 raise ValueError("its content does not match its checksum")
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             fingerprint = state["fingerprint"]
-        except Exception as error:  # torch documents none
+        except Exception as error:  # torch.load does not document its errors
             raise ValueError(
                 f"{self.path} is not a checkpoint, or is corrupted: {error!s:.500}"
             ) from error
         if fingerprint != self.fingerprint:
             raise ValueError(
-                f"{self.path} is the checkpoint of a training with other data or settings; name "
-                "another file, or remove it."
+                f"{self.path} is a checkpoint of other data or settings; choose another file, or "
+                "remove this one."
             )
         net.module_.load_state_dict(state["weights"])
         net.optimizer_.load_state_dict(state["optimizer"])
@@ -156,7 +156,7 @@ class Checkpoint(Callback):
                 net.history.record(name, value)
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Write the state, unless that was a moment ago."""
+        """Save the state if the last save was long enough ago."""
         if time.monotonic() < self.written_ + _CHECKPOINT_SECONDS:
             return
         content = io.BytesIO()
@@ -185,7 +185,7 @@ def _checksum(content: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained net, and losses per member after each pass."""
+    """A trained net, and its losses per member after each epoch."""
 
     net: NeuralNet
     losses: list[float]
@@ -212,13 +212,12 @@ def train(
     unit_scale: float,
     checkpoint: tuple[str | os.PathLike[str], str] | None,
 ) -> Trained:
-    """Train an ensemble of networks, from ``initial`` weights if there are any.
+    """Train an ensemble of networks, from ``initial`` weights if given.
 
-    The step size follows one cycle (Smith and Topin 2019, arXiv:1708.07120); gradients
-    that are much longer than usual are cut.
-    With a validation set, training stops when its error has not fallen by
-    ``tol`` for ``n_iter_no_change`` epochs, and the best weights are kept.
-    Ctrl-C ends the training with the weights so far, and a warning. A
+    The learning rate follows one cycle (Smith and Topin 2019, arXiv:1708.07120), and
+    unusually large gradients are clipped. With a validation set, training stops when its
+    error has not decreased by ``tol`` for ``n_iter_no_change`` epochs, and the best weights
+    are kept. Ctrl-C stops training; the weights so far are kept, with a warning.
     ``checkpoint`` is a path and a fingerprint of data and settings.
     """
     n_members = arguments["n_members"]
@@ -265,7 +264,7 @@ def train(
         callbacks=callbacks,
     ).initialize()
     if initial is not None:
-        # Without weights for it, the last layer keeps its random ones.
+        # A last layer without initial weights keeps its random ones.
         net.module_.load_state_dict(initial, strict=False)
         for name, weight in net.module_.named_parameters():
             weight.requires_grad_(freeze is None or not name.startswith(_FROZEN[freeze]))
@@ -273,7 +272,7 @@ def train(
     interrupted = False
     try:
         net.fit_loop(dataset, epochs=net.max_epochs - len(net.history))
-    except KeyboardInterrupt:  # skorch stops early by it, too
+    except KeyboardInterrupt:  # skorch also raises it for early stopping
         stopping = dict(net.callbacks_).get("early_stopping")
         interrupted = stopping is None or stopping.misses_ < n_iter_no_change
     finally:
@@ -287,7 +286,7 @@ def train(
         if not losses:
             raise KeyboardInterrupt
         warnings.warn(
-            f"Training was interrupted in pass {len(losses) + 1} of {max_iter}; the weights so "
+            f"Training was interrupted in epoch {len(losses) + 1} of {max_iter}; the weights so "
             "far are kept.",
             ConvergenceWarning,
             stacklevel=3,
@@ -298,7 +297,7 @@ def train(
             "Training diverged in its last step: the weights are not finite. Lower "
             f"learning_rate_init (now {learning_rate_init})."
         )
-    # A new net holds neither the state of the optimizer nor the data.
+    # A new net, without optimizer state and data.
     net = restore_net(architecture.network, arguments, criterion, weights, dataset.device)
     if checkpoint is not None and not interrupted:
         Path(checkpoint[0]).unlink(missing_ok=True)
@@ -332,13 +331,13 @@ def restore_net(
     weights: dict[str, Tensor],
     device: Any = "cpu",
 ) -> NeuralNet:
-    """Make a net with given weights from its network's arguments."""
-    # Compare shapes on the meta device first, where wrong sizes cost no memory.
+    """Build a net with given weights from the arguments of its network."""
+    # Check the shapes on the meta device first, without allocating memory.
     with torch.device("meta"):
         expected = network(**arguments).state_dict()
     shapes = {name: tensor.shape for name, tensor in expected.items()}
     if shapes != {name: tensor.shape for name, tensor in weights.items()}:
-        raise ValueError("the weights do not have the shapes that the network needs")
+        raise ValueError("the shapes of the weights do not match the network")
     net = make_net(
         network, arguments, criterion=criterion, device=device, train_split=None
     ).initialize()

@@ -17,22 +17,22 @@ _SHELLS = ("bash", "zsh", "fish")
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. Results go to standard "
-    "output, everything else to standard error. Rows are counted from 0, without the header.",
+    epilog="Exit codes: 0 success, 1 error, 2 wrong usage, 130 interrupted. Results are written to "
+    "standard output, messages to standard error. Rows are counted from 0, without the header.",
 )
 @click.version_option(__version__)
 def main() -> None:
-    """Predict formation energies from chemical formulas, with elemental modes."""
+    """Predict formation energies from chemical formulas with elemental modes."""
 
 
-@click.command(short_help="Show what the package does.")
+@click.command(short_help="Run a demonstration on included data.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     default="elmodes-demo",
     show_default=True,
-    help="Folder for the tables and pictures.",
+    help="Folder for tables and figures.",
 )
 @click.option(
     "--part",
@@ -40,33 +40,40 @@ def main() -> None:
     type=click.Choice((1, 2, 3)),
     multiple=True,
     default=(1, 2, 3),
-    help="Run only this part; may be repeated.  [default: all three]",
+    show_default="all",
+    help="Part to run: 1 modes, 2 cross-validation, 3 elpasolites; may be repeated.",
 )
-@click.option("--folds", type=click.IntRange(2, 10), default=5, show_default=True)
-@click.option("--quick", is_flag=True, help="Train briefly, to see that everything runs.")
+@click.option(
+    "--folds",
+    type=click.IntRange(2, 10),
+    default=5,
+    show_default=True,
+    help="Number of cross-validation folds.",
+)
+@click.option("--quick", is_flag=True, help="Train briefly, to check that everything runs.")
 @one_line_errors
 def demo(output: Path, parts: tuple[int, ...], folds: int, quick: bool) -> None:
-    """Learn modes, test a pipeline on measured enthalpies, predict elpasolites.
+    """Learn modes, cross-validate on measured enthalpies and predict elpasolites.
 
-    Needs no network and takes about three minutes.
+    Runs offline and takes about three minutes.
     """
     from sklearn_elmodes.cli._demo import run_demo
 
     run_demo(output, parts=parts, folds=folds, quick=quick, say=click.echo)
 
 
-@click.command(short_help="Print completion for a shell.")
+@click.command(short_help="Print a shell completion script.")
 @click.argument("shell", type=click.Choice(_SHELLS))
 def completion(shell: str) -> None:
-    """Print what makes SHELL complete commands, options and models.
+    """Print a script with which SHELL completes commands, options and model names.
 
-    For bash, in ~/.bashrc: eval "$(elmodes completion bash)".
+    For bash, add this line to ~/.bashrc: eval "$(elmodes completion bash)"
     """
     from click.shell_completion import get_completion_class
 
     found = get_completion_class(shell)
     if found is None:
-        raise click.ClickException(f"click knows no completion for {shell}.")
+        raise click.ClickException(f"click does not support completion for {shell}.")
     click.echo(found(main, {}, "elmodes", "_ELMODES_COMPLETE").source())
 
 

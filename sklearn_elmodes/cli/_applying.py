@@ -1,4 +1,4 @@
-"""Commands that use a model that is there: predict, screen, info and report."""
+"""The commands that use a fitted model: predict, screen, info and report."""
 
 from __future__ import annotations
 
@@ -28,7 +28,12 @@ from sklearn_elmodes.cli._common import (
 )
 
 
-@click.command(short_help="Predict the energies of formulas.")
+@click.command(
+    short_help="Predict the energies of formulas.",
+    epilog="\b\nExamples:\n"
+    "  elmodes predict oqmd NaCl 'Ca(OH)2'\n"
+    "  elmodes predict oqmd -i formulas.csv --on-error skip -o predicted.csv",
+)
 @click.argument("model", type=Model())
 @click.argument("formulas", nargs=-1)
 @click.option(
@@ -36,7 +41,7 @@ from sklearn_elmodes.cli._common import (
     "--input",
     "table",
     type=table_type,
-    help="Table with a column of formulas, in place of FORMULAS; - is standard input.",
+    help="Table with a column of formulas, instead of FORMULAS; - is standard input.",
 )
 @formula_option
 @input_format_option
@@ -55,12 +60,12 @@ def predict(
     on_error: str,
     rejected: str | None,
 ) -> None:
-    """Predict the energies of FORMULAS, or of a column of a table.
+    """Predict the energies of FORMULAS, or of a column of formulas in a table.
 
-    MODEL is a file that save_model or "elmodes train" wrote, or the name of a model that
-    ships, as "elpasolites". Adds the columns "predicted" and, if the model has several
-    networks, "std", in the units of the model's training data; all other columns
-    stay as they are.
+    MODEL is a file written by "elmodes train" or save_model, or the name of an included
+    model, such as "elpasolites". The output keeps the columns of the table and adds
+    "predicted" and, if the model has several networks, their standard deviation "std",
+    in the units of the training data.
     """
     if bool(formulas) == (table is not None):
         raise click.UsageError("Give either FORMULAS or --input.")
@@ -85,53 +90,67 @@ def predict(
     write_table(kept.assign(**predict_rows(pipeline, column[valid])), output, as_json=as_json)
 
 
-@click.command(short_help="Predict all candidates of a space and write the best.")
-@click.argument("model", type=Model())
-@click.option(
-    "-e", "--elements", help="Symbols to choose from, for all sites: Li,Na,K,Al,F.", metavar="LIST"
+@click.command(
+    short_help="Rank candidate formulas or crystals.",
+    epilog="\b\nExamples:\n"
+    "  elmodes screen elpasolites -e Li,Na,K,Al,Ga -s D=F,Cl --charge-balanced\n"
+    "  elmodes screen oqmd -e Li,Fe,P,O --n-elements 3,4 -k 20 -o best.csv",
 )
+@click.argument("model", type=Model())
+@click.option("-e", "--elements", help="Elements to combine, such as Li,Na,K,Al,F.", metavar="LIST")
 @click.option(
     "-s",
     "--site",
     "sites",
     multiple=True,
     metavar="SITE=LIST",
-    help="Symbols for one site, in place of --elements there: D=F,Cl. May be repeated.",
+    help="With a prototype: elements of one site, such as D=F,Cl, instead of --elements; may be "
+    "repeated.",
 )
 @click.option(
-    "--prototype", help="Structure of the candidates; must be that of the model, its default."
+    "--prototype", help="Structure of the candidates; must match MODEL.  [default: as MODEL]"
 )
 @click.option(
     "--n-elements",
     metavar="LIST",
-    help="Without sites: how many elements a formula has; 2,3 if left out.",
+    help="Without a prototype: numbers of elements in a formula.  [default: 2,3]",
 )
 @click.option(
     "--max-amount",
     type=click.IntRange(1, 999),
     default=6,
     show_default=True,
-    help="Without sites: largest amount of each.",
+    help="Without a prototype: largest amount of an element in a formula.",
 )
-@click.option("--charge-balanced", is_flag=True, help="Only what common oxidation states balance.")
+@click.option(
+    "--charge-balanced",
+    is_flag=True,
+    help="Keep only candidates that are neutral in common oxidation states.",
+)
 @click.option(
     "--exclude-elements",
     default="",
     metavar="LIST",
-    help="Leave out candidates with one of these elements.",
+    help="Leave out candidates that contain one of these elements.",
 )
 @click.option(
     "-k",
     type=click.IntRange(1),
     default=100,
     show_default=True,
-    help="How many of the best to write.",
+    help="Number of candidates to write.",
 )
-@click.option("--objective", type=click.Choice(["min", "max"]), default="min", show_default=True)
+@click.option(
+    "--objective",
+    type=click.Choice(["min", "max"]),
+    default="min",
+    show_default=True,
+    help="Whether the lowest or the highest predictions are best.",
+)
 @click.option(
     "--max-std",
     type=float,
-    help="Leave out predictions of a larger std; if not given, than the training targets have.",
+    help="Leave out predictions with a larger std.  [default: std of the training targets]",
 )
 @output_option
 @json_option
@@ -139,9 +158,9 @@ def predict(
     "--all",
     "folder",
     type=click.Path(file_okay=False),
-    help="Folder for all predictions, as Parquet files. A run that stopped goes on from there.",
+    help="Folder for all predictions, as Parquet files; an interrupted run resumes from it.",
 )
-@click.option("--jobs", type=int, help="Processes; one already uses all cores.")
+@click.option("--jobs", type=int, help="Number of processes; one already uses all cores.")
 @one_line_errors
 def screen(
     model: str,
@@ -160,11 +179,11 @@ def screen(
     folder: str | None,
     jobs: int | None,
 ) -> None:
-    """Predict every candidate of a space, and write the best.
+    """Predict every candidate and write the best ones.
 
-    MODEL is a file that save_model wrote, or the name of a model that ships, as
-    "elpasolites". A model with a prototype screens all crystals of that structure, any
-    other model all formulas with amounts up to a limit.
+    MODEL is a file written by "elmodes train" or save_model, or the name of an included
+    model, such as "elpasolites". If MODEL has a prototype, the candidates are all crystals
+    of that structure; otherwise all formulas with amounts up to --max-amount.
     """
     from sklearn_elmodes import screen as run_screen
     from sklearn_elmodes.applicability import widest_std
@@ -173,7 +192,7 @@ def screen(
 
     check_outputs(output, inputs=[model])
     if n_elements is not None and not re.fullmatch("[0-9]+(,[0-9]+)*", n_elements):
-        raise click.UsageError(f"--n-elements {n_elements}: write numbers with commas: 2,3.")
+        raise click.UsageError(f"--n-elements {n_elements}: separate numbers by commas, as in 2,3.")
     pipeline = load(model)
     check_prototype(prototype, pipeline, model)
     own = pipeline[0].prototype_
@@ -181,7 +200,7 @@ def screen(
     space: Any
     if own is None:
         if elements is None or sites:
-            raise click.UsageError(f"{model} has no sites: give --elements, and no --site.")
+            raise click.UsageError(f"{model} has no prototype: give --elements instead of --site.")
         space = FormulaCandidates(
             split_list(elements),
             n_elements=[int(n) for n in n_elements.split(",")] if n_elements else None,
@@ -195,7 +214,7 @@ def screen(
             site, _, listed = text.partition("=")
             if site not in by_site or not listed or given.count(site) > 1:
                 raise click.UsageError(
-                    f"--site {text}: write SITE=LIST once for one of the sites "
+                    f"--site {text}: write SITE=LIST, once for each site; the sites are "
                     f"{', '.join(own.sites)}."
                 )
             by_site[site] = listed
@@ -207,7 +226,7 @@ def screen(
             oxidation_states=states,
         )
     if not len(space):
-        raise ValueError("There are no such candidates.")
+        raise ValueError("No candidate can be formed from these elements and options.")
     several = pipeline[-1]._has_std
     if max_std is None and several:
         max_std = widest_std(pipeline)
@@ -225,22 +244,24 @@ def screen(
             verbose=int(sys.stderr.isatty()),
         )
     except KeyboardInterrupt:
-        kept = "Nothing was kept; with --all FOLDER the next run goes on where this one stopped."
+        kept = "Nothing was written; use --all FOLDER to make screening resumable."
         if folder is not None:
             done = len(list(Path(folder).glob("part-*.parquet")))
-            kept = f"{done} batches are in {folder}; the same command goes on from there."
+            kept = f"{done} batches are saved in {folder}; run the same command to resume."
         raise KeyboardInterrupt(kept) from None
     if best.empty:
-        click.echo("Warning: no candidate is left.", err=True)
+        click.echo(
+            "Warning: no candidates are left; relax --max-std or --exclude-elements.", err=True
+        )
     write_table(best.reset_index(), output, as_json=as_json)
 
 
-@click.command(short_help="Tell what a model is.")
+@click.command(short_help="Describe a model.", epilog="\b\nExample:\n  elmodes info oqmd")
 @click.argument("model", type=Model())
 @json_option
 @one_line_errors
 def info(model: str, as_json: bool) -> None:
-    """Tell what MODEL is: its card, its network, the elements it has modes of."""
+    """Print the model card of MODEL, its network and the elements that it has modes for."""
     pipeline = load(model)
     transformer, regressor = pipeline[0], pipeline[-1]
     facts = {
@@ -275,7 +296,7 @@ def info(model: str, as_json: bool) -> None:
 
 
 def _ranges(symbols: list[str]) -> str:
-    """Write elements that follow each other in the periodic table as H-Lr."""
+    """Abbreviate runs of consecutive elements, such as H-Lr."""
     from sklearn_elmodes.elements import ATOMIC_NUMBERS
 
     runs: list[list[str]] = []
@@ -287,21 +308,24 @@ def _ranges(symbols: list[str]) -> str:
     return ", ".join(run[0] if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
-@click.command(short_help="Describe a model in an HTML page.")
+@click.command(
+    short_help="Write an HTML report on a model.",
+    epilog="\b\nExample:\n  elmodes report oqmd -i new.csv --target energy -o report.html",
+)
 @click.argument("model", type=Model())
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False),
     required=True,
-    help="HTML file to write; it needs no network to be opened.",
+    help="HTML file to write; it opens offline.",
 )
 @click.option(
-    "-i", "--input", "table", type=table_type, help="Table of formulas and true values to compare."
+    "-i", "--input", "table", type=table_type, help="Table with formulas and true values."
 )
 @formula_option
-@click.option("--target", help="Name of the column of true values; needed with --input.")
-@click.option("--unit", default="eV/atom", show_default=True)
+@click.option("--target", help="Name of the column with true values; required with --input.")
+@click.option("--unit", default="eV/atom", show_default=True, help="Unit of the target.")
 @input_format_option
 @set_aside_options
 @one_line_errors
@@ -316,13 +340,13 @@ def report(
     on_error: str,
     rejected: str | None,
 ) -> None:
-    """Describe MODEL in an HTML page, and how it does on a table of true values.
+    """Write an HTML report on MODEL and, with --input, on its errors.
 
-    Rows of the table that the model was trained on say nothing about new ones;
+    Errors on rows that MODEL was trained on say nothing about new rows;
     "elmodes evaluate --report" trains and tests on separate rows.
     """
     if (table is None) != (target is None):
-        raise click.UsageError("--input and --target go together.")
+        raise click.UsageError("Give --input and --target together, or neither.")
     check_outputs(output, inputs=[model, table], on_error=on_error, rejected=rejected)
     from sklearn_elmodes.cli._rows import predict_rows, read_labelled
     from sklearn_elmodes.report import write_report
@@ -336,8 +360,8 @@ def report(
         output,
         pipeline,
         predictions=predictions,
-        scheme=f"predictions of {table}; rows that the model was trained on say nothing about new "
-        "ones",
+        scheme=f"the model applied to {table}; errors on rows that it was trained on say nothing "
+        "about new rows",
         target=target or "formation energy",
         unit=unit,
         command=shell_command(),

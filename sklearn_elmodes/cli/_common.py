@@ -1,4 +1,4 @@
-"""What the commands share: options, models, errors in one line."""
+"""Options, models and error messages that the commands share."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from click.shell_completion import CompletionItem
 
 
 class Model(click.ParamType):  # type: ignore[type-arg]
-    """A model file, or the name of a shipped model."""
+    """A model file, or the name of an included model."""
 
     name = "model"
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Offer the shipped models, and files."""
+        """Complete the names of included models, and files."""
         from sklearn_elmodes._model_files import shipped_models
 
         names = [name for name in shipped_models() if name.startswith(incomplete)]
@@ -35,37 +35,37 @@ output_option = click.option(
     "--output",
     type=click.Path(dir_okay=False, allow_dash=True),
     default="-",
-    help="File to write, CSV, Parquet or JSON lines by its ending; standard output if left out.",
+    help="Output file; the extension selects CSV, Parquet or JSON lines. Default: standard output.",
 )
 json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Write JSON to standard output, for machines."
+    "--json", "as_json", is_flag=True, help="Write machine-readable JSON to standard output."
 )
 formula_option = click.option(
-    "--formula", default="formula", show_default=True, help="Name of the column of formulas."
+    "--formula", default="formula", show_default=True, help="Name of the column with formulas."
 )
 input_format_option = click.option(
     "--input-format",
     type=click.Choice(["csv", "parquet", "jsonl"]),
-    help="Format of the table, if its ending does not tell; CSV for standard input.",
+    help="Format of the input table. Default: from the extension; CSV for standard input.",
 )
 table_type = click.Path(exists=True, dir_okay=False, allow_dash=True)
 
 
 def set_aside_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what is done with rows that cannot be read."""
+    """Add the options for rows that cannot be read."""
     for option in (
         click.option(
             "--rejected",
             type=click.Path(dir_okay=False),
-            help="With --on-error skip: file for the rows set aside, with their number and the "
-            "reason; standard error if left out.",
+            help="With --on-error skip: file for the skipped rows, with row number and reason. "
+            "Default: standard error.",
         ),
         click.option(
             "--on-error",
             type=click.Choice(["raise", "skip"]),
             default="raise",
             show_default=True,
-            help="Stop at the first row that cannot be read, or set such rows aside.",
+            help="Stop at the first row that cannot be read, or skip such rows.",
         ),
     ):
         function = option(function)
@@ -78,28 +78,30 @@ def check_outputs(
     on_error: str = "skip",
     rejected: str | None = None,
 ) -> None:
-    """Refuse folders that are not there, and files that would be lost, before any work."""
+    """Check the output paths before any work; no input file may be overwritten."""
     if rejected is not None and on_error == "raise":
         raise click.UsageError("--rejected needs --on-error skip.")
     if rejected == "-":
-        raise click.UsageError("Without --rejected FILE such rows go to standard error.")
+        raise click.UsageError(
+            "--rejected needs a file; without it the skipped rows go to standard error."
+        )
     paths = [path for path in (rejected, *outputs) if path not in (None, "-")]
     for path in paths:
         if not Path(str(path)).absolute().parent.is_dir():
-            raise click.UsageError(f"{path}: there is no such folder.")
+            raise click.UsageError(f"{path}: the folder does not exist.")
     for name in outputs:
         if name is not None and Path(name).suffix.lower() in (".xlsx", ".xls", ".json", ".gz"):
-            raise click.UsageError(f"{name}: tables are .csv, .parquet or .jsonl.")
+            raise click.UsageError(f"{name}: use the extension .csv, .parquet or .jsonl.")
     if len({Path(str(path)).resolve() for path in paths}) < len(paths):
-        raise click.UsageError("Two of the files to write are the same file.")
+        raise click.UsageError("Two output options name the same file.")
     for path in paths:
         for read in inputs:
             if read is not None and Path(read).resolve() == Path(str(path)).resolve():
-                raise click.UsageError(f"{path} is read; write to another file.")
+                raise click.UsageError(f"{path} is also an input file; write to another file.")
 
 
 def one_line_errors(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn what can go wrong into one line on standard error and an exit code."""
+    """Report an error as one line on standard error and an exit code."""
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -130,19 +132,19 @@ def echo_json(content: Any) -> None:
 
 
 def progress(**settings: Any) -> Any:
-    """Return a bar on standard error that shows if work takes over two seconds on a terminal."""
+    """Return a progress bar on standard error; terminals show it after two seconds."""
     from tqdm import tqdm
 
     return tqdm(disable=not sys.stderr.isatty(), delay=2, **settings)
 
 
 def split_list(text: str) -> list[str]:
-    """Split a list with commas."""
+    """Split a comma-separated list."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def load(model: str) -> Any:
-    """Load a pipeline from formulas or sites to energies."""
+    """Load a pipeline that predicts energies from formulas or sites."""
     from sklearn_elmodes import ElementalModeTransformer, FormationEnergyRegressor, load_model
     from sklearn_elmodes._model_files import find_model
 
@@ -151,24 +153,27 @@ def load(model: str) -> Any:
         isinstance(pipeline[0], ElementalModeTransformer)
         and isinstance(pipeline[-1], FormationEnergyRegressor)
     ):
-        raise ValueError(f"{model} does not lead from formulas to energies.")
+        raise ValueError(
+            f"{model} must be a pipeline from an ElementalModeTransformer to a "
+            "FormationEnergyRegressor."
+        )
     return pipeline
 
 
 def kind_of(pipeline: Any) -> str:
-    """Say what a pipeline is for."""
+    """Describe the compositions that a pipeline reads."""
     prototype = pipeline[0].prototype_
     return "formulas of any kind" if prototype is None else f"crystals of {prototype}"
 
 
 def check_prototype(prototype: str | None, pipeline: Any, name: str) -> None:
-    """Refuse a prototype that is not that of a model."""
+    """Check that a prototype is that of a model."""
     from sklearn_elmodes import Prototype
 
     if prototype is not None and Prototype.of(prototype) != pipeline[0].prototype_:
-        raise click.UsageError(f"{name} is for {kind_of(pipeline)}, not for {prototype}.")
+        raise click.UsageError(f"{name} predicts {kind_of(pipeline)}, not {prototype}.")
 
 
 def shell_command() -> str:
-    """Return the command that runs, as a shell would take it."""
+    """Return the running command, quoted for a shell."""
     return shlex.join(["elmodes", *sys.argv[1:]])

@@ -1,4 +1,4 @@
-"""What ``elmodes demo`` does: the whole path, on data that is always there."""
+"""``elmodes demo``: from element properties to energies, on data in the package."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from sklearn_elmodes.modes import DEFAULT_N_COMPONENTS, ElementModes
 from sklearn_elmodes.persistence import load_pretrained
 from sklearn_elmodes.pipelines import make_formation_energy_pipeline
 
-# Elpasolites that have been made, and two that nobody would expect.
+# Known elpasolites, and two implausible ones.
 _ELPASOLITES = ("K2NaAlF6", "K2LiAlF6", "Rb2NaInCl6", "Cs2NaBiCl6", "Ne2NaAlXe6", "O2NaAlCs6")
 
 
 def run_demo(
     output: Path, *, parts: Collection[int], folds: int, quick: bool, say: Callable[[str], Any]
 ) -> None:
-    """Run parts of the demonstration and write their tables and pictures to a folder.
+    """Run parts of the demonstration and write their tables and figures to a folder.
 
     Parameters
     ----------
@@ -51,9 +51,9 @@ def run_demo(
     folds : int
         Folds of the cross-validation.
     quick : bool
-        Train for a few passes only.
+        Train for a few epochs only.
     say : callable
-        Takes the lines of the report.
+        Prints a line.
     """
     plt = pyplot()
     output.mkdir(parents=True, exist_ok=True)
@@ -65,13 +65,15 @@ def run_demo(
         if 3 in parts:
             _elpasolites(say)
     if 1 in parts or 2 in parts:
-        say(f"\nTables and pictures are in {output}/.")
+        say(f"\nTables and figures are in {output}/.")
 
 
 def _modes(output: Path, quick: bool, say: Callable[[str], Any]) -> None:
     table = property_table("extended")
-    say(f"1. Modes. {table.shape[1]} properties of {len(table)} elements, compressed by an")
-    say(f"   auto-encoder into {DEFAULT_N_COMPONENTS} numbers for each element.")
+    say(
+        f"1. Modes. An auto-encoder compresses {table.shape[1]} properties of {len(table)} elements"
+    )
+    say(f"   into {DEFAULT_N_COMPONENTS} numbers per element.")
     settings = ElementAutoencoder(random_state=0, max_iter=100 if quick else 300)
     settings.set_params(verbose=int(sys.stderr.isatty()))
     learned = ElementModes.from_properties(table, autoencoder=settings)
@@ -81,9 +83,11 @@ def _modes(output: Path, quick: bool, say: Callable[[str], Any]) -> None:
     restored = autoencoder.inverse_transform(modes.to_numpy())
     scores = reconstruction_r2(table, restored)
     ten = np.mean([scores[name] for name in HERR2019_COLUMNS])
-    say(f"   From them the ten properties of the paper come back with a mean R² of {ten:.4f}.")
-    say(f"   For {share_of_neighbours(modes):.0%} of the elements the nearest one in the modes is")
-    say("   a neighbour in the periodic table: same group, or next to it in the period.")
+    say(f"   Reconstruction of the ten properties of the paper: mean R² {ten:.4f}.")
+    say(
+        f"   For {share_of_neighbours(modes):.0%} of the elements the nearest element in mode space"
+    )
+    say("   is in the same group, or an adjacent cell of the same period.")
     say(f"   Nearest to chlorine: {', '.join(nearest_elements(modes, 'Cl')[:3])}.")
     figure = PeriodicTableDisplay(dict(modes["mode1"]), label="mode 1").plot().figure_
     _save(figure, output / "periodic_table.png")
@@ -100,11 +104,11 @@ def _measured_enthalpies(output: Path, folds: int, quick: bool, say: Callable[[s
     network = make_formation_energy_pipeline(pooling="statistics", **from_scratch)[-1]
     models = {
         "mean of the training data": DummyRegressor(),
-        "element fractions, a like network": make_pipeline(
+        "element fractions, similar network": make_pipeline(
             FunctionTransformer(element_fractions), StandardScaler(), network
         ),
-        "elemental modes": make_formation_energy_pipeline(**from_scratch),
-        "the same, from a general model": make_formation_energy_pipeline(
+        "elemental modes, from scratch": make_formation_energy_pipeline(**from_scratch),
+        "elemental modes, fine-tuned": make_formation_energy_pipeline(
             pretrained="oqmd", **{"n_estimators": 4, **settings}
         ),
     }
@@ -130,19 +134,19 @@ def _measured_enthalpies(output: Path, folds: int, quick: bool, say: Callable[[s
     display.ax_.set(
         xlabel="predicted (eV/atom)",
         ylabel="measured (eV/atom)",
-        title="Formation enthalpies, each predicted by a model that did not see its measurement",
+        title="Formation enthalpies, cross-validated predictions",
         xticks=range(-4, 1),
         yticks=range(-4, 1),
     )
     _save(display.figure_, output / "parity.png")
     surprise = np.abs(energy - y) / np.maximum(std, 0.02)
     worst = int(np.argmax(surprise))
-    say(f"   Worth a second look: {X[worst]}, measured {y[worst]:.2f}, predicted")
+    say(f"   Largest error relative to the std: {X[worst]}, measured {y[worst]:.2f}, predicted")
     say(f"   {energy[worst]:.2f} ± {std[worst]:.2f} eV/atom.")
 
 
 def _elpasolites(say: Callable[[str], Any]) -> None:
-    say("\n3. Elpasolites, by the model that ships (trained on 10,590 of them):")
+    say("\n3. Elpasolites, predicted by the included model (trained on 10,590 of them):")
     model = load_pretrained("elpasolites")
     energies, stds = model.predict(list(_ELPASOLITES), return_std=True)
     for formula, energy, std in zip(_ELPASOLITES, energies, stds, strict=True):

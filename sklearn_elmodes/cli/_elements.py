@@ -17,27 +17,32 @@ from sklearn_elmodes.cli._common import (
 )
 
 
-@click.command(short_help="Show or learn elemental modes.")
+@click.command(
+    short_help="Show or learn elemental modes.",
+    epilog="\b\nExamples:\n"
+    "  elmodes modes Na K Cl\n"
+    "  elmodes modes -n 8 --picture map.png -o modes.csv",
+)
 @click.argument("symbols", nargs=-1)
 @click.option(
     "-n",
     "--n-components",
     type=click.IntRange(1),
-    help="Number of modes; 12 if left out.",
+    help="Number of modes.  [default: 12]",
 )
 @click.option(
     "--properties",
     default="extended",
     show_default=True,
-    help='Table to learn from: "extended", "herr2019", or a CSV file whose first column holds '
-    "symbols.",
+    help='Table of properties: "extended", "herr2019", or a CSV file with element symbols in its '
+    "first column.",
 )
-@click.option("--seed", type=int, help="Learn anew, with this seed.")
+@click.option("--seed", type=int, help="Learn new modes with this random seed.")
 @output_option
 @click.option(
     "--picture",
     type=click.Path(dir_okay=False),
-    help="Map of the first two modes, as PNG, SVG or PDF by its ending.",
+    help="Plot of the first two modes; the extension selects PNG, SVG or PDF.",
 )
 @json_option
 @one_line_errors
@@ -50,10 +55,10 @@ def modes(
     picture: str | None,
     as_json: bool,
 ) -> None:
-    """Show the modes of SYMBOLS, or of all elements, and the elements most like each.
+    """Show the modes of SYMBOLS, or of all elements, and the nearest elements of each.
 
-    The modes that ship are shown unless a number, a table of your own or a seed asks for
-    others, which takes some ten seconds.
+    The modes included with the package are used if they match the options. Otherwise new
+    modes are learned, which takes about ten seconds.
     """
     check_outputs(output, picture, inputs=[properties])
     import pandas as pd
@@ -76,14 +81,16 @@ def modes(
     symbols = tuple(symbol for text in symbols for symbol in split_list(text))
     for symbol in symbols:
         if symbol not in found.index:
-            raise ValueError(f"{symbol!r} is no element with modes; write symbols, as Na K Cl.")
+            raise ValueError(
+                f"{symbol!r} is not an element with modes; write symbols such as Na K Cl."
+            )
     if learned.autoencoder is not None:
         scores = reconstruction_r2(table, learned.autoencoder.inverse_transform(learned.values))
         worst = min(scores, key=lambda name: scores[name])
         mean = sum(scores.values()) / len(scores)
         click.echo(
-            f"Learned {found.shape[1]} modes of {len(found)} elements; properties come back with "
-            f"R² {mean:.3f} on average, {worst} with {scores[worst]:.3f}.",
+            f"Learned {found.shape[1]} modes of {len(found)} elements; reconstruction R² of the "
+            f"properties: mean {mean:.3f}, lowest {scores[worst]:.3f} ({worst}).",
             err=True,
         )
     shown = found.loc[list(symbols)] if symbols else found
@@ -95,13 +102,13 @@ def modes(
 
 
 def _read_properties(path: str) -> Any:
-    """Read a property table: symbols, and numbers or nothing."""
+    """Read a table of symbols and numeric properties, where cells may be empty."""
     import pandas as pd
 
     from sklearn_elmodes.cli._tables import read_table
 
     if not Path(path).is_file():
-        raise ValueError(f'--properties {path}: neither "extended", "herr2019" nor a file.')
+        raise ValueError(f'--properties {path} must be "extended", "herr2019" or an existing file.')
     frame = read_table(path)
     frame = frame.set_index(frame.columns[0])
     numbers = {}
@@ -112,8 +119,8 @@ def _read_properties(path: str) -> Any:
                 values.append(float("nan") if pd.isna(cell) or cell == "" else float(cell))
             except (TypeError, ValueError):
                 raise ValueError(
-                    f"{path}: {cell!r} for {symbol} in the column {name!r} is no number; leave "
-                    "empty what is unknown."
+                    f"{path}: {cell!r} for {symbol} in the column {name!r} is not a number; leave "
+                    "unknown values empty."
                 ) from None
         numbers[name] = values
     return pd.DataFrame(numbers, index=frame.index)

@@ -1,4 +1,4 @@
-"""Rows of a table, as the commands read and predict them."""
+"""Read and predict the rows of a table."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from sklearn_elmodes.cli._common import progress
 from sklearn_elmodes.cli._tables import as_csv, numbers, read_table, take_column, write_table
 from sklearn_elmodes.formulas import element_fractions
 
-_CHUNK_ROWS = 50_000  # a second or so, and many times what one batch of a network takes
+_CHUNK_ROWS = 50_000  # about a second, and many batches of a network
 
 
 def set_aside(
     frame: pd.DataFrame, reasons: dict[int, str], on_error: str, rejected: str | None
 ) -> None:
-    """Raise for the first row with a reason, or write all such rows."""
+    """Raise an error for the first invalid row, or skip and list all invalid rows."""
     if not reasons and rejected is None:
         return
     rows = sorted(reasons)
     if rows and on_error == "raise":
-        others = f" (and {len(rows) - 1} more; --on-error skip sets them aside)"
+        others = f" (and {len(rows) - 1} more; use --on-error skip to skip them)"
         raise ValueError(f"Row {rows[0]}: {reasons[rows[0]]}{others if len(rows) > 1 else ''}")
     for name in ("row", "reason"):
         if name in frame:
             raise ValueError(
-                f"The table has a column {name!r}, which rows that are set aside get; rename it."
+                f"The table has a column {name!r}, which is added to the skipped rows; rename it."
             )
     bad = frame.iloc[rows]
     bad.insert(0, "row", rows)
     bad.insert(1, "reason", [reasons[row] for row in rows])
-    click.echo(f"{len(bad)} of {len(frame)} rows were set aside.", err=True)
+    click.echo(f"{len(bad)} of {len(frame)} rows were skipped.", err=True)
     if rejected is not None:
         write_table(bad, rejected)
     else:
@@ -43,7 +43,7 @@ def set_aside(
 
 
 def predict_rows(pipeline: Any, column: Any) -> dict[str, Any]:
-    """Predict in parts, with a bar if it takes long."""
+    """Predict in chunks, with a progress bar."""
     several = pipeline[-1]._has_std
     parts: list[Any] = []
     with progress(total=len(column), desc="Predicting", unit="row", unit_scale=True) as bar:
@@ -65,9 +65,9 @@ def predict_rows(pipeline: Any, column: Any) -> dict[str, Any]:
         wild = np.flatnonzero(found["std"] > limit)
         if len(wild):
             click.echo(
-                f"Warning: {len(wild)} of {len(column)} predictions mean nothing, the first of "
-                f"them that of {shown(column[wild[0]])}: the networks disagree by more than the "
-                f"training targets vary ({limit:.3g}).",
+                f"Warning: {len(wild)} of {len(column)} predictions are meaningless, the first for "
+                f"{shown(column[wild[0]])}: their std is larger than that of the training targets "
+                f"({limit:.3g}).",
                 err=True,
             )
     return found
@@ -82,7 +82,7 @@ def read_labelled(
     on_error: str,
     rejected: str | None,
 ) -> pd.DataFrame:
-    """Read formulas and true values; rows at fault are refused or set aside.
+    """Read formulas and true values; raise an error for invalid rows, or skip them.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def read_labelled(
     set_aside(frame, reasons, on_error, rejected)
     good = np.setdiff1d(np.arange(len(frame)), list(reasons))
     if not len(good):
-        raise ValueError(f"{path} has no row with a formula and a number.")
+        raise ValueError(f"{path} has no row with a valid formula and target.")
     texts = [_as_text(formula) for formula in formulas[good]]
     return pd.DataFrame(
         {"row": good, "formula": np.array(texts, dtype=object), "true": values[good]}
@@ -105,14 +105,14 @@ def read_labelled(
 
 
 def _as_text(formula: Any) -> str:
-    """Write a formula that a line of JSON gives as ``{symbol: amount}``."""
+    """Write a ``{symbol: amount}`` mapping from JSON lines as a formula."""
     if isinstance(formula, str):
         return formula
     return "".join(f"{symbol}{amount:.12g}" for symbol, amount in formula.items() if amount)
 
 
 def composition_numbers(formulas: Any) -> Any:
-    """Give formulas of the same composition the same number, however they are written."""
+    """Return a number for each formula, the same for equal compositions."""
     seen: dict[bytes, int] = {}
     fractions = element_fractions(formulas, "float64").round(6)
     return np.array([seen.setdefault(row.tobytes(), len(seen)) for row in fractions])

@@ -1,4 +1,4 @@
-"""Tables in files and pipes: what is not predicted leaves as it came."""
+"""Read and write tables in files and pipes; columns of the user are not changed."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from sklearn_elmodes._files import write_atomically
 from sklearn_elmodes._validation import shown
 
 FORMATS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-_SIGNIFICANT = 9  # all digits that a prediction, computed in single precision, has
-_ABSENT = pd.NA  # a key that a line of JSON lacks, and null is there
+_SIGNIFICANT = 9  # digits of a float32 prediction
+_ABSENT = pd.NA  # a key that is missing from a line of JSON; null becomes None
 
 
 def format_of(path: str, given: str | None = None) -> str:
-    """Tell the format of a table by its ending; CSV for others, and for a pipe."""
+    """Return the format of a table by its extension; CSV for others, and for pipes."""
     return given or FORMATS.get(Path(path).suffix.lower(), "csv")
 
 
 def read_table(path: str, given: str | None = None) -> pd.DataFrame:
-    """Read a table, each column as it is.
+    """Read a table without converting its columns.
 
     Parameters
     ----------
     path : str
         A file, or ``-`` for standard input.
     given : {"csv", "parquet", "jsonl"}, default=None
-        The format, if the ending does not tell.
+        The format; None takes it from the extension.
 
     Returns
     -------
@@ -43,8 +43,8 @@ def read_table(path: str, given: str | None = None) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If the file is no such table, its rows differ in length, two columns have one
-        name, or it is empty.
+        If the file is not a table of this format or is empty, its rows differ in length,
+        or a column name occurs twice.
     """
     kind = format_of(path, given)
     with click.open_file(path, "rb") as file:
@@ -57,22 +57,22 @@ def read_table(path: str, given: str | None = None) -> pd.DataFrame:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{path} cannot be read as {kind.upper()} in UTF-8 (save it as such): {error}"
+            f"{path} cannot be read as {kind.upper()}; save it in UTF-8: {error}"
         ) from error
     return _read_lines(path, text) if kind == "jsonl" else _read_csv(path, text)
 
 
 def write_table(frame: pd.DataFrame, path: str, *, as_json: bool = False) -> None:
-    """Write a table, whole or not at all.
+    """Write a table atomically.
 
     Parameters
     ----------
     frame : DataFrame
-        Columns of NumPy's floats are ours and are rounded in text to nine digits.
+        Float columns of NumPy are predictions, and are rounded to nine digits in text formats.
     path : str
-        The ending tells the format; ``-`` is standard output, as CSV.
+        The extension selects the format; ``-`` is standard output, as CSV.
     as_json : bool, default=False
-        Write lines of JSON to standard output.
+        Write JSON lines to standard output.
     """
     kind = "jsonl" if as_json and path == "-" else format_of(path)
     if kind == "parquet":
@@ -88,19 +88,19 @@ def write_table(frame: pd.DataFrame, path: str, *, as_json: bool = False) -> Non
 
 
 def take_column(frame: pd.DataFrame, name: str, path: str) -> Any:
-    """Return a column as an array of objects, or say which there are."""
+    """Return a column as an array of objects."""
     if name not in frame:
-        raise ValueError(f"{path} has no column {name!r}, but {', '.join(map(repr, frame))}.")
+        raise ValueError(f"{path} has no column {name!r}; it has {', '.join(map(repr, frame))}.")
     return frame[name].to_numpy(dtype=object)
 
 
 def numbers(values: Any) -> tuple[Any, dict[int, str]]:
-    """Read numbers of a column, and say what is wrong with the others.
+    """Convert a column to numbers, and list the cells that are not numbers.
 
     Returns
     -------
     ndarray of float
-        NaN where there is no finite number.
+        NaN where a cell is not a finite number.
     dict of {int: str}
         Reasons by row.
     """
@@ -110,7 +110,9 @@ def numbers(values: Any) -> tuple[Any, dict[int, str]]:
             strange = isinstance(value, bool) or (isinstance(value, str) and "_" in value)
             number = float("" if strange else value)
         except (TypeError, ValueError, OverflowError):
-            reasons[row] = f"The target {shown(value)} is no number; write it as -1.25."
+            reasons[row] = (
+                f"The target {shown(value)} is not a number; write a number such as -1.25."
+            )
             continue
         if np.isfinite(number):
             found[row] = number
@@ -130,9 +132,9 @@ def _read_csv(path: str, text: str) -> pd.DataFrame:
     header = rows[0]
     for separator, name in ((";", "semicolons"), ("\t", "tabs")):
         if len(header) == 1 and separator in header[0]:
-            raise ValueError(f"{path} separates its columns by {name}; write commas.")
+            raise ValueError(f"{path} separates its columns by {name}; use commas.")
     if len(set(header)) != len(header):
-        raise ValueError(f"{path} has several columns of one name: {', '.join(header)}.")
+        raise ValueError(f"{path} has duplicate column names: {', '.join(header)}.")
     while len(header) > 1 and not rows[-1]:
         rows.pop()  # blank lines at the end, as spreadsheets leave them
     for number, row in enumerate(rows[1:]):
@@ -140,7 +142,7 @@ def _read_csv(path: str, text: str) -> pd.DataFrame:
             row.append("")  # a blank line is a row of one empty cell
         if len(row) != len(header):
             raise ValueError(
-                f"{path}: row {number} has {len(row)} cells, and the header {len(header)}."
+                f"{path}: row {number} has {len(row)} cells, but the header has {len(header)}."
             )
     return pd.DataFrame(rows[1:], columns=header, dtype=object)
 
@@ -149,11 +151,11 @@ def _read_lines(path: str, text: str) -> pd.DataFrame:
     def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         record = dict(pairs)
         if len(record) != len(pairs):
-            raise ValueError(f"it has a key twice: {', '.join(key for key, _ in pairs)}")
+            raise ValueError(f"duplicate keys: {', '.join(key for key, _ in pairs)}")
         return record
 
     def refuse(constant: str) -> Any:
-        raise ValueError(f"{constant} is no JSON")
+        raise ValueError(f"{constant} is not valid JSON")
 
     records: list[dict[str, Any]] = []
     for line in text.split("\n"):
@@ -162,9 +164,9 @@ def _read_lines(path: str, text: str) -> pd.DataFrame:
         try:
             record = json.loads(line, object_pairs_hook=distinct, parse_constant=refuse)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path}: row {len(records)} is no JSON object: {error}") from error
+            raise ValueError(f"{path}: row {len(records)} is not a JSON object: {error}") from error
         if not isinstance(record, dict):
-            raise ValueError(f"{path}: row {len(records)} is no JSON object: {shown(line)}")
+            raise ValueError(f"{path}: row {len(records)} is not a JSON object: {shown(line)}")
         records.append(record)
     names = dict.fromkeys(key for record in records for key in record)
     columns = {name: [record.get(name, _ABSENT) for record in records] for name in names}
@@ -184,7 +186,7 @@ def _read_parquet(path: str, content: bytes) -> pd.DataFrame:
     pa = _pyarrow()
     try:
         table = pa.parquet.read_table(io.BytesIO(content))
-        # An index that pandas wrote is a column, too.
+        # An index written by pandas is kept as a column.
         return table.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as Parquet: {error}") from error
@@ -199,26 +201,26 @@ def _as_parquet(frame: pd.DataFrame) -> bytes:
 
 
 def _columns(frame: pd.DataFrame) -> list[list[Any]]:
-    """Return cells of plain Python: numbers, text, lists, mappings, None, and what is absent."""
+    """Return the cells as Python objects; absent cells stay ``_ABSENT``."""
     columns = []
     for name, dtype in frame.dtypes.items():
         values = list(frame[name].astype(object))
         if isinstance(dtype, np.dtype) and dtype.kind == "f":
             values = [float(f"{value:.{_SIGNIFICANT}g}") for value in values]
-        elif dtype != np.dtype(object):  # of Parquet, which has gaps, but no rows without a column
+        elif dtype != np.dtype(object):  # Parquet has nulls, but no absent cells
             values = [None if value is pd.NA or value is pd.NaT else value for value in values]
         columns.append([v.tolist() if isinstance(v, np.ndarray) else v for v in values])
     return columns
 
 
 def as_csv(frame: pd.DataFrame) -> str:
-    """Write a table as text, in which a cell that is a list or a mapping is JSON."""
+    """Write a table as CSV, with lists and mappings as JSON."""
     columns = [
         ["" if v is _ABSENT else _as_json(v) if isinstance(v, dict | list) else v for v in values]
         for values in _columns(frame)
     ]
     rows = [list(map(str, frame)), *zip(*columns, strict=True)]
-    # Not every release of Python quotes a lone carriage return, at which readers break the row.
+    # Some releases of Python do not quote a lone carriage return, where readers break the row.
     broken = any(
         isinstance(cell, str) and "\r" in cell and "\n" not in cell for row in rows for cell in row
     )
@@ -243,5 +245,5 @@ def _as_json(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON can hold of a value of another format."""
+    """Convert a value from another format for JSON."""
     return value.tolist() if isinstance(value, np.generic | np.ndarray) else str(value)

@@ -1,4 +1,4 @@
-"""Commands that train: train and evaluate."""
+"""The commands that train models: train and evaluate."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sklearn_elmodes.cli._common import (
     table_type,
 )
 
-# Parameters that a network takes from the one it starts from.
+# Parameters copied from the pretrained model.
 _LAYERS = (
     "max_elements",
     "encoder_layer_sizes",
@@ -38,36 +38,41 @@ _LAYERS = (
 
 
 def _training_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what makes a pipeline, and the table that it learns from."""
+    """Add the options of the pipeline and of the training table."""
     for option in (
-        click.option("--seed", type=int, default=0, show_default=True),
+        click.option("--seed", type=int, default=0, show_default=True, help="Random seed."),
         click.option(
             "--calibrate-std",
             is_flag=True,
-            help="Make the std a standard deviation for new rows; trains twice.",
+            help="Scale the predicted std to the errors on held-out rows; trains twice.",
         ),
         click.option(
-            "--max-iter", type=click.IntRange(1), help="Passes over the data; chosen if left out."
+            "--max-iter",
+            type=click.IntRange(1),
+            help="Number of epochs. Default: 150, or 30 for fine-tuning.",
         ),
         click.option(
-            "--n-estimators", type=click.IntRange(1), help="Number of networks; chosen if left out."
+            "--n-estimators",
+            type=click.IntRange(1),
+            help="Number of networks. Default: 4 with --prototype, else 2; or as in --pretrained.",
         ),
         click.option(
             "--freeze",
             type=click.Choice(["encoder", "all_but_last"]),
-            help="With --pretrained: what stays as it is.",
+            help="With --pretrained: layers whose weights stay fixed.",
         ),
         click.option(
             "--pretrained",
             type=Model(),
-            help='Model to start from: a file, or the name of one that ships, as "oqmd".',
+            help='Model to fine-tune: a file, or the name of an included model, such as "oqmd".',
         ),
         click.option(
             "--prototype",
-            help="Structure of all crystals: elpasolite, ABX3. Formulas of any kind if left out.",
+            help="Structure that all crystals share, such as elpasolite or ABX3. Default: formulas "
+            "of any kind.",
         ),
         input_format_option,
-        click.option("--target", required=True, help="Name of the column of energies."),
+        click.option("--target", required=True, help="Name of the column with energies."),
         formula_option,
     ):
         function = option(function)
@@ -84,9 +89,9 @@ def _pipeline(
     calibrate_std: bool,
     **chosen: Any,
 ) -> tuple[Any, Any]:
-    """Build the pipeline, and a fitted transformer like its own to find rows at fault.
+    """Build the pipeline, and a fitted transformer with its settings to check the rows.
 
-    With a model to start from they have its modes and layers.
+    Modes and layers are those of a pretrained model, if there is one.
     """
     from sklearn.base import clone
 
@@ -100,7 +105,7 @@ def _pipeline(
     if pretrained is None:
         pipeline = make_formation_energy_pipeline(prototype, **settings)
         n_atoms = 1 if prototype is None else sum(Prototype.of(prototype).multiplicities)
-        # A formula that fits any structure.
+        # Any formula that fits the structure.
         return pipeline, clone(pipeline[0]).fit([f"H{n_atoms}"])
     start = load(pretrained)
     check_prototype(prototype, start, f"--pretrained {pretrained}")
@@ -116,20 +121,24 @@ def _pipeline(
 
 
 def _card(name: str, table: str, target: str, X: Any, y: Any) -> str:
-    """Tell in a model card what a model was trained on, and how."""
+    """Write a model card with the training data and the command."""
     from sklearn_elmodes._inputs import contained_elements
 
     where = "standard input" if table == "-" else Path(table).name
     n_elements = int(contained_elements(X).any(axis=0).sum())
     return (
         f"# Model card: {name}\n\n"
-        f"Trained on {len(X):,} rows of {where}, formulas of {n_elements} elements, to predict "
-        f"{target!r} (mean {y.mean():.4g}, standard deviation {y.std():.4g}, from {y.min():.4g} to "
-        f"{y.max():.4g}), by\n\n    {shell_command()}\n"
+        f"Trained on {len(X):,} rows of {where} with {n_elements} elements, to predict "
+        f"{target!r} (mean {y.mean():.4g}, standard deviation {y.std():.4g}, minimum "
+        f"{y.min():.4g}, maximum {y.max():.4g}), with the command\n\n    {shell_command()}\n"
     )
 
 
-@click.command(short_help="Train a model on a table.")
+@click.command(
+    short_help="Train a model on a table.",
+    epilog="\b\nExample:\n"
+    "  elmodes train energies.csv --target energy --pretrained oqmd -o m.safetensors",
+)
 @click.argument("table", metavar="DATA", type=table_type)
 @_training_options
 @click.option(
@@ -137,12 +146,12 @@ def _card(name: str, table: str, target: str, X: Any, y: Any) -> str:
     "--output",
     type=click.Path(dir_okay=False),
     required=True,
-    help="Model file to write, by convention with the ending .safetensors.",
+    help="Model file to write, by convention *.safetensors.",
 )
 @click.option(
     "--checkpoint",
     type=click.Path(dir_okay=False),
-    help="File for the state of a long training; the same command goes on from it.",
+    help="File for the state of a long training run; the same command resumes from it.",
 )
 @set_aside_options
 @json_option
@@ -159,10 +168,10 @@ def train(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Train a model on the formulas and energies of DATA, and write it to one file.
+    """Train a model on the formulas and energies in DATA and save it to one file.
 
-    DATA is a table, CSV, Parquet or JSON lines, or - for standard input. How good the
-    model is on new formulas, "elmodes evaluate" tells, with the same options.
+    DATA is a table in CSV, Parquet or JSON lines, or - for standard input. To estimate
+    the error on new formulas, run "elmodes evaluate" with the same options.
     """
     check_outputs(
         output,
@@ -179,9 +188,9 @@ def train(
     X, y = rows["formula"].to_numpy(), rows["true"].to_numpy()
     resumable = {} if checkpoint is None else {"formationenergyregressor__checkpoint": checkpoint}
     with _whole_trainings(
-        f"The state is in {checkpoint}; the same command goes on from there."
+        f"The state is saved in {checkpoint}; run the same command to resume."
         if resumable
-        else "Nothing was written; with --checkpoint FILE the next run goes on."
+        else "Nothing was written; use --checkpoint FILE to make training resumable."
     ):
         pipeline.fit(X, y, **resumable)
     save_model(pipeline, output, card=_card(Path(output).stem, table, target, X, y))
@@ -195,14 +204,14 @@ def train(
         echo_json(summary)
     else:
         click.echo(
-            f"Trained on {len(X):,} rows, {summary['passes']} passes; wrote {output}.",
+            f"Trained on {len(X):,} rows for {summary['passes']} epochs; wrote {output}.",
             err=True,
         )
 
 
 @contextmanager
 def _whole_trainings(kept: str) -> Iterator[None]:
-    """Give up if a training is interrupted, whose weights so far are no model."""
+    """Stop if training is interrupted; its weights so far are not used."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
@@ -213,33 +222,44 @@ def _whole_trainings(kept: str) -> Iterator[None]:
             raise KeyboardInterrupt(kept) from None
 
 
-@click.command(short_help="Tell how well models predict new rows of a table.")
+@click.command(
+    short_help="Estimate the error on new formulas by cross-validation.",
+    epilog="\b\nExamples:\n"
+    "  elmodes evaluate energies.csv --target energy --report report.html\n"
+    "  elmodes evaluate energies.csv --target energy --leave-one-element-out",
+)
 @click.argument("table", metavar="DATA", type=table_type)
 @_training_options
-@click.option("--folds", type=click.IntRange(2), default=5, show_default=True)
+@click.option(
+    "--folds",
+    type=click.IntRange(2),
+    default=5,
+    show_default=True,
+    help="Number of cross-validation folds.",
+)
 @click.option(
     "--leave-one-element-out",
     is_flag=True,
-    help="Hold out all rows of an element at a time, in place of folds.",
+    help="Hold out all rows of one element at a time, instead of folds.",
 )
 @click.option(
     "--min-samples",
     type=click.IntRange(1),
     default=10,
     show_default=True,
-    help="With --leave-one-element-out: leave elements in fewer rows alone.",
+    help="With --leave-one-element-out: skip elements present in fewer rows.",
 )
-@click.option("--unit", default="eV/atom", show_default=True)
+@click.option("--unit", default="eV/atom", show_default=True, help="Unit of the target.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False),
-    help="File for the predictions, CSV, Parquet or JSON lines by its ending.",
+    help="File for the predictions; the extension selects CSV, Parquet or JSON lines.",
 )
 @click.option(
-    "--report", "page", type=click.Path(dir_okay=False), help="HTML page to write, with pictures."
+    "--report", "page", type=click.Path(dir_okay=False), help="HTML report to write, with plots."
 )
-@click.option("--jobs", type=int, help="Folds at a time.")
+@click.option("--jobs", type=int, help="Number of folds to run in parallel.")
 @set_aside_options
 @json_option
 @one_line_errors
@@ -260,10 +280,13 @@ def evaluate(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Tell how well models trained on DATA predict formulas that they did not see.
+    """Estimate by cross-validation how well a model trained on DATA predicts new formulas.
 
-    Each row is predicted by a model trained without it, and without other rows of the
-    same composition; or, with --leave-one-element-out, without all rows of an element.
+    Each row is predicted by a model trained without it and without other rows of the same
+    composition. With --leave-one-element-out, each row is predicted once for each of its
+    elements, by a model trained without all rows that contain this element.
+
+    DATA is a table in CSV, Parquet or JSON lines, or - for standard input.
     """
     check_outputs(
         output, page, inputs=[table, settings["pretrained"]], on_error=on_error, rejected=rejected
@@ -285,18 +308,19 @@ def evaluate(
     else:
         if groups.max() + 1 < folds:
             raise ValueError(
-                f"{folds} folds need as many compositions; there are {groups.max() + 1}."
+                f"{folds} folds need at least {folds} distinct compositions; {table} has "
+                f"{groups.max() + 1}."
             )
         cv = GroupKFold(folds, shuffle=True, random_state=settings["seed"])
         scheme = f"{folds}-fold cross-validation"
     if settings["pretrained"] is not None:
-        scheme += f" (from {settings['pretrained']}, which may have seen what is held out)"
+        scheme += f" (from {settings['pretrained']}, which may have seen held-out compositions)"
     with _whole_trainings("Nothing was written."):
         found = predict_held_out(
             pipeline, X, y, cv=cv, groups=groups, n_jobs=jobs, verbose=int(sys.stderr.isatty())
         )
     found.insert(1, "formula", X[found["row"]])
-    found["true"] = found["true"].astype(object)  # as they came, not rounded as predictions are
+    found["true"] = found["true"].astype(object)  # written unrounded, unlike predictions
     found["row"] = rows["row"].to_numpy()[found["row"]]
     if output is not None:
         write_table(found, output)
@@ -325,7 +349,7 @@ def evaluate(
 
 
 def _summarise(found: Any, scheme: str, unit: str) -> dict[str, Any]:
-    """Reduce predictions to scores, over all rows and over folds or elements."""
+    """Compute the scores over all rows, and by fold or element."""
     from sklearn_elmodes.inspection import prediction_scores
 
     scores = prediction_scores(found)
@@ -350,7 +374,7 @@ def _summarise(found: Any, scheme: str, unit: str) -> dict[str, Any]:
 
 
 def _echo_summary(summary: dict[str, Any], found: Any) -> None:
-    """Write scores and the worst rows in words."""
+    """Print the scores and the worst rows."""
     unit, std = summary["unit"], summary["mae_std_of_parts"]
     by_element = "mae_by_held_out" in summary
     click.echo(f"{summary['scheme']} on {summary['rows']:,} rows")
@@ -364,12 +388,12 @@ def _echo_summary(summary: dict[str, Any], found: Any) -> None:
     click.echo(f"RMSE  {summary['rmse']:.4g} {unit}")
     if summary["r2"] is not None:
         click.echo(f"R²    {summary['r2']:.3f}")
-    click.echo(
-        f"      {summary['mae_of_the_mean']:.4g} {unit}: the MAE of predicting the mean of all"
-    )
+    click.echo(f"      {summary['mae_of_the_mean']:.4g} {unit}: MAE of always predicting the mean")
     if by_element:
         hardest = sorted(summary["mae_by_held_out"].items(), key=lambda pair: -pair[1])[:8]
-        click.echo("Hardest: " + ", ".join(f"{name} {mae:.3g}" for name, mae in hardest))
+        click.echo(
+            "Largest MAE by element: " + ", ".join(f"{name} {mae:.3g}" for name, mae in hardest)
+        )
     error = (found["predicted"] - found["true"].astype(float)).abs()
     click.echo("Worst rows:")
     for index in error.nlargest(5).index:

@@ -1,1 +1,1 @@
-"""What ships trained: modes of the named property tables, and models."""
+"""Modes and models included with the package."""

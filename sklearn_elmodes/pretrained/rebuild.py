@@ -1,10 +1,10 @@
-"""Train the shipped modes of the named tables and the elpasolite model again.
+"""Retrain the included modes and the elpasolite model.
 
-Run with ``python -m sklearn_elmodes.pretrained.rebuild``. The modes take
-seconds, the model about four minutes on two cores; it needs the elpasolites,
-see :func:`~sklearn_elmodes.datasets.fetch_elpasolites`. ``--cards`` trains nothing: it
-rewrites the model files with the same weights, in the current schema and with the
-cards beside them.
+Run with ``python -m sklearn_elmodes.pretrained.rebuild``. The modes take seconds, the
+model about four minutes on two cores; it needs the data of
+:func:`~sklearn_elmodes.datasets.fetch_elpasolites`. With ``--cards`` nothing is trained:
+the model files are rewritten with the same weights, in the current schema and with the
+model cards in the ``.md`` files.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ FOLDER = Path(__file__).parent
 
 
 def write_modes(folder: Path) -> None:
-    """Write ``modes_<table>.csv`` for every named table."""
+    """Write ``modes_<table>.csv`` for each property table."""
     for name in PROPERTY_TABLES:
         modes = ElementModes.from_properties(property_table(name)).to_frame()
         modes.to_csv(folder / f"modes_{name}.csv", float_format="%.7g", lineterminator="\n")
 
 
 def write_elpasolite_model(folder: Path) -> None:
-    """Train the default pipeline on all 10,590 elpasolites and write it."""
+    """Train the default pipeline on all 10,590 elpasolites and save it."""
     X, y = fetch_elpasolites(return_X_y=True)
     model = make_formation_energy_pipeline(
         "elpasolite", calibrate_std=True, random_state=0, verbose=1
@@ -41,7 +41,7 @@ def write_elpasolite_model(folder: Path) -> None:
 
 
 def write_cards(folder: Path) -> None:
-    """Rewrite each model file of a folder with the card beside it."""
+    """Rewrite each model file in a folder with the card in its ``.md`` file."""
     for path in sorted(folder.glob("*.safetensors")):
         card = path.with_suffix(".md").read_text(encoding="utf-8")
         save_model(load_model(path), path, card=card)

@@ -1,4 +1,4 @@
-"""A report on a model and its predictions: one HTML file that opens without a network."""
+"""HTML reports on a model and its predictions, in one file that opens offline."""
 
 from __future__ import annotations
 
@@ -40,48 +40,49 @@ def write_report(
 ) -> None:
     """Write a report on a model as one HTML file, which opens in any browser, offline.
 
-    It tells what the model is, shows the modes of its elements and, with predictions, how
-    good these are: scores, parity, errors by element in a periodic table that filters the
-    rows, and the worst rows. The same input gives the same file.
+    The report describes the model and shows the modes of its elements. With predictions it
+    also shows scores, a parity plot, errors by element in a periodic table that filters the
+    rows, and the rows with the largest errors. The same input gives the same file.
 
     Parameters
     ----------
     path : str or path-like
-        File to write. It appears whole or not at all.
+        File to write, atomically.
     model : Pipeline
         Fitted, from an :class:`~sklearn_elmodes.ElementalModeTransformer` to a
         :class:`~sklearn_elmodes.FormationEnergyRegressor`.
     predictions : DataFrame of shape (n_samples, n_columns), default=None
-        Columns ``formula`` (text), ``true`` and ``predicted``; if there are such,
-        ``std`` (the standard deviation of the prediction), ``row`` (its number in a table
-        of yours) and ``held_out``: the element, or "group 17" or "period 3", that the model of
-        this row never saw. Then a row may occur once for each element, and the error of an
-        element is that of the rows for which it was held out; otherwise it is that of all
-        rows that contain it. None describes the model alone.
+        Columns ``formula`` (text), ``true`` and ``predicted``. Optional columns are ``std``
+        (standard deviation of the prediction), ``row`` (row number in the original table)
+        and ``held_out``: the element, or "group 17" or "period 3", that was held out from the
+        model of this row. With ``held_out`` a row may occur once for each element, and the
+        error of an element is computed over the rows for which it was held out; otherwise
+        over all rows that contain it. With None the report describes only the model.
     scheme : str, default=""
-        How the predictions came about, such as "5-fold cross-validation".
+        How the predictions were made, such as "5-fold cross-validation".
     target, unit : str
-        What is predicted, and its unit.
+        Name and unit of the predicted quantity.
     title : str, default=None
-        Heading; None makes one of ``source``.
+        Heading; None derives it from ``source``.
     command : str, default=None
-        Shell command that makes this report, to be shown in it.
+        Shell command that wrote the report; it is shown in the report.
     source : str or path-like, default=None
-        File of the model, or the name of one that ships.
+        File of the model, or the name of an included model.
 
     Raises
     ------
     ValueError
-        If the model is no such pipeline, or predictions lack a column, have no rows, a
-        formula that cannot be read, or a number that is not finite; rows are counted from 0.
+        If the model is not such a pipeline, or predictions lack a column or have no rows,
+        an invalid formula or a number that is not finite. The message names the row, counted
+        from 0.
     OSError
         If the file cannot be written.
 
     Notes
     -----
-    The file is about 5 MB, of which nearly all is plotly.js, and 2 MB more for 50,000 rows.
-    Of more than 5,000 rows the plot shows the 500 with the largest errors and a random
-    sample of the others; scores, filters and the table of the worst have all of them.
+    The file has about 5 MB, nearly all of it plotly.js, and 2 MB more for 50,000 rows. With
+    more than 5,000 rows the parity plot shows the 500 rows with the largest errors and a
+    random sample of the others; scores, filters and the table of errors use all rows.
 
     Examples
     --------
@@ -130,7 +131,7 @@ def write_report(
             "predictions": None if rows is None else rows.data(),
         },
     )
-    # A path may hold bytes that are no text.
+    # A path may contain bytes that are not valid text.
     write_atomically(path, content.encode("utf-8", errors="replace"))
 
 
@@ -147,7 +148,7 @@ def _ends(model: Any) -> tuple[Any, Any]:
         "FormationEnergyRegressor"
     )
     if not isinstance(model, Pipeline):
-        raise ValueError(f"{shown(model)} is no pipeline; {expected}.")
+        raise ValueError(f"{shown(model)} is not a Pipeline; {expected}.")
     first, last = model.steps[0][1], model.steps[-1][1]
     if not isinstance(first, ElementalModeTransformer):
         raise ValueError(f"The pipeline starts with {shown(first)}; {expected}.")
@@ -159,7 +160,7 @@ def _ends(model: Any) -> tuple[Any, Any]:
 
 
 def _render(**context: Any) -> str:
-    """Fill the template; everything in it is escaped."""
+    """Render the template; all values are escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from plotly.offline import get_plotlyjs
 

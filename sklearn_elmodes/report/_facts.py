@@ -1,4 +1,4 @@
-"""What a report says of a model."""
+"""Facts about a model for the report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PACKAGES = ("scikit-learn", "skorch", "torch", "numpy", "pandas")
 
 
 def model_facts(model: Any, transformer: Any, regressor: Any, target: str, unit: str) -> Facts:
-    """Describe the model, in words."""
+    """Describe the model."""
     n_elements, n_modes = transformer.modes_.shape
     prototype = transformer.prototype_
     if prototype is not None:
@@ -34,7 +34,7 @@ def model_facts(model: Any, transformer: Any, regressor: Any, target: str, unit:
         n_properties = property_table(transformer.properties).shape[1]
         table = f"{n_properties} properties of the table “{transformer.properties}”"
     else:
-        table = f"{transformer.properties.shape[1]} properties of a table of the user's"
+        table = f"{transformer.properties.shape[1]} properties of a user-defined table"
     symbols = list(transformer.modes_.index)
     missing = [symbol for symbol in SYMBOLS if symbol not in symbols]
     elements = f"{n_elements}; none for {listed(missing)}" if missing else f"{n_elements}, all"
@@ -42,13 +42,13 @@ def model_facts(model: Any, transformer: Any, regressor: Any, target: str, unit:
     n_networks = regressor.n_estimators
     networks = "a single network"
     if regressor._has_std:
-        networks = f"the mean of {n_networks} networks; their std tells how far they disagree"
+        networks = f"the mean of {n_networks} networks, with their standard deviation"
         if regressor.calibrate_std:
-            networks += ", scaled to errors on rows that they had not seen"
+            networks += " scaled to the errors on held-out rows"
     facts = [
-        ("Takes", takes),
+        ("Input", takes),
         ("Predicts", f"{with_unit(target, f'({unit})' if unit else '')}, {networks}"),
-        ("Modes", f"{n_modes} for each element, learnt from {table}"),
+        ("Modes", f"{n_modes} for each element, learned from {table}"),
         ("Elements with modes", elements),
         ("Network", regressor._description(None if prototype is None else prototype.sites)),
         ("Weights", f"{n_weights:,} in all"),
@@ -62,12 +62,12 @@ def model_facts(model: Any, transformer: Any, regressor: Any, target: str, unit:
 
 
 def training_facts(regressor: Any, unit: str) -> Facts:
-    """Describe the training, in words."""
+    """Describe the training."""
     start = regressor.pretrained
     facts = [
-        ("Passes over the data", f"{regressor.n_iter_:,}"),
-        ("Largest step", _recorded(regressor.learning_rate_)),
-        ("Batch", _recorded(regressor.batch_size_)),
+        ("Epochs", f"{regressor.n_iter_:,}"),
+        ("Maximum learning rate", _recorded(regressor.learning_rate_)),
+        ("Batch size", _recorded(regressor.batch_size_)),
         ("Weight decay, dropout", f"{regressor.alpha:g}, {regressor.dropout:g}"),
         (
             "Started from",
@@ -77,17 +77,19 @@ def training_facts(regressor: Any, unit: str) -> Facts:
             + (f", {regressor.freeze} frozen" * bool(regressor.freeze)),
         ),
         (
-            "Target in training" if start is None else "Target scaled as by that model",
+            "Target in training" if start is None else "Target scaled as in that model",
             f"mean {regressor.target_mean_:.3g}, standard deviation "
             + with_unit(f"{regressor.target_scale_:.3g}", unit),
         ),
     ]
     if regressor.loss_curve_:
         loss = with_unit(f"{regressor.loss_curve_[-1]:.3g}", unit)
-        facts.append(("Training error of the last pass", f"{loss}, of one network, with dropout"))
+        facts.append(
+            ("Training error, last epoch", f"{loss}, mean of single networks, with dropout")
+        )
     if regressor.validation_loss_curve_:
         best = with_unit(f"{min(regressor.validation_loss_curve_):.3g}", unit)
-        facts.append(("Best error on the part held out", f"{best}, of one network"))
+        facts.append(("Best validation error", f"{best}, mean of single networks"))
     return facts
 
 
@@ -98,7 +100,7 @@ def _recorded(value: Any) -> str:
 
 
 def card_paragraphs(card: str) -> list[Any]:
-    """Turn a model card into paragraphs: of Markdown only bold and code are understood."""
+    """Convert a model card to paragraphs; headings, bold and code are the only Markdown used."""
     from markupsafe import Markup, escape
 
     paragraphs = []
@@ -115,7 +117,7 @@ def card_paragraphs(card: str) -> list[Any]:
 
 
 def changed_parameters(model: Any) -> list[tuple[str, str, str]]:
-    """Return step, name and value of each parameter that is not the default."""
+    """Return step, name and value of each parameter that differs from its default."""
     changed = []
     for name, step in model.steps:
         if step is None or isinstance(step, str):
@@ -131,7 +133,7 @@ def changed_parameters(model: Any) -> list[tuple[str, str, str]]:
 
 
 def loading_code(source: str | None) -> str:
-    """Return the Python that loads the model."""
+    """Return the Python code that loads the model."""
     from sklearn_elmodes._model_files import shipped_models
 
     if source is None:
@@ -149,7 +151,7 @@ def versions() -> Facts:
 
 
 def element_data(modes: Any) -> dict[str, Any]:
-    """Return what the page knows of the elements, in lists by atomic number."""
+    """Return the element data of the page, in lists ordered by atomic number."""
     from plotly.colors import sequential
     from pymatgen.core.periodic_table import Element
 

@@ -1,4 +1,4 @@
-"""A table of predictions, as the report shows it."""
+"""The predictions of a report: checks, scores and data for the page."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from sklearn_elmodes.report._words import Facts, with_unit
 
 _NEEDED = ("formula", "true", "predicted")
 _OPTIONAL = ("std", "row", "held_out")
-_LARGEST = 1e100  # squares of what is larger have no place in a float
+_LARGEST = 1e100  # squares of larger numbers overflow
 
 
 @dataclass
 class Predictions:
-    """Predictions, from the largest error to the smallest."""
+    """Predictions, sorted by decreasing error."""
 
     formula: list[str]
     true: NDArray[np.float64]
@@ -33,7 +33,7 @@ class Predictions:
     row: NDArray[np.int64] | None
     held_out: list[str] | None
     contained: NDArray[np.bool_]  # (n_rows, 118)
-    counted: NDArray[np.bool_]  # (n_rows, 118), the elements to whose errors a row counts
+    counted: NDArray[np.bool_]  # (n_rows, 118), elements whose error includes the row
 
     @classmethod
     def read(cls, predictions: Any) -> Predictions:
@@ -58,7 +58,7 @@ class Predictions:
             counted = contained & _held_out_elements(held_out)
             _refuse(
                 ~counted.any(axis=1),
-                lambda i: f"{formula[i]} does not contain {held_out[i]}, held out.",
+                lambda i: f"{formula[i]} does not contain {held_out[i]}, which was held out.",
             )
         order = np.argsort(-np.abs(predicted - true), kind="stable")
         return cls(
@@ -74,17 +74,17 @@ class Predictions:
 
     @property
     def error(self) -> NDArray[np.float64]:
-        """Absolute errors, falling."""
+        """Absolute errors, in decreasing order."""
         return np.abs(self.predicted - self.true)
 
     @property
     def decimals(self) -> int:
-        """Digits after the point that give the mean error three that count."""
+        """Number of decimals that give the mean error three significant digits."""
         error = self.error.mean()
         return int(np.clip(2 - np.floor(np.log10(error)), 0, 15)) if error else 3
 
     def facts(self, unit: str) -> Facts:
-        """Describe the data, in words."""
+        """Describe the data."""
         digits = min(self.decimals, 3)
         low, high = self.true.min(), self.true.max()
         counts = np.bincount(self.contained.sum(axis=1))
@@ -98,7 +98,7 @@ class Predictions:
             *facts,
             ("Distinct formulas", f"{len(set(self.formula)):,}"),
             ("Elements", f"{int(self.contained.any(axis=0).sum())}"),
-            ("Elements in a formula", f"{kinds}"),
+            ("Formulas by number of elements", f"{kinds}"),
             ("True values", with_unit(f"{low:.{digits}f} to {high:.{digits}f}", unit)),
             (
                 "Mean and standard deviation",
@@ -120,9 +120,9 @@ class Predictions:
 
         scores = [
             ("MAE", energy(found["mae"]), "mean absolute error"),
-            ("Median error", energy(found["median_error"]), "half of the rows are better"),
+            ("Median error", energy(found["median_error"]), "half of the errors are smaller"),
             ("RMSE", energy(found["rmse"]), "root of the mean squared error"),
-            ("R²", number("r2", ".4f"), "share of the variance explained"),
+            ("R²", number("r2", ".4f"), "fraction of the variance explained"),
         ]
         if self.held_out is not None:
             names, which = np.unique(self.held_out, return_inverse=True)
@@ -133,14 +133,26 @@ class Predictions:
         if self.std is not None:
             rank = number("rank_correlation", ".2f")
             scores += [
-                ("std and error", rank, "rank correlation; 1 would rank rows by error"),
-                ("Within one std", number("within_one_std", ".1%"), "68 % if errors are normal"),
-                ("Within two stds", number("within_two_stds", ".1%"), "95 % if errors are normal"),
+                (
+                    "std and error",
+                    rank,
+                    "rank correlation; 1 if the std ranks the errors perfectly",
+                ),
+                (
+                    "Within one std",
+                    number("within_one_std", ".1%"),
+                    "68% expected for Gaussian errors",
+                ),
+                (
+                    "Within two stds",
+                    number("within_two_stds", ".1%"),
+                    "95% expected for Gaussian errors",
+                ),
             ]
         return scores
 
     def data(self) -> dict[str, Any]:
-        """Return what the page computes with, as arrays."""
+        """Return the data of the page, as lists."""
         import pandas as pd
 
         which, formulas = pd.factorize(np.array(self.formula, dtype=object))
@@ -172,7 +184,7 @@ class Predictions:
 
 
 def _column_names(predictions: Any) -> list[Any]:
-    """Return the columns of a table of predictions, if those that are needed are there."""
+    """Return the columns of a table of predictions; check that none is missing or repeated."""
     import pandas as pd
 
     if not isinstance(predictions, pd.DataFrame):
@@ -190,20 +202,20 @@ def _column_names(predictions: Any) -> list[Any]:
 
 
 def _refuse(wrong: Any, reason: Callable[[int], str]) -> None:
-    """Raise for the first row that is wrong."""
+    """Raise an error for the first row that is wrong."""
     rows = np.flatnonzero(wrong)
     if len(rows):
         raise RowError(int(rows[0]), reason(int(rows[0])))
 
 
 def _numbers(predictions: Any, name: str) -> NDArray[np.float64]:
-    """Return a column as numbers, or refuse the first row that has none."""
+    """Return a column as numbers; raise an error for the first row without one."""
     import pandas as pd
 
     column = predictions[name]
     values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     _refuse(
-        ~(np.abs(values) < _LARGEST),  # NaN is not
+        ~(np.abs(values) < _LARGEST),  # also true for NaN
         lambda i: (
             f"{name} is {shown(column.tolist()[i])}; it must be a finite number below {_LARGEST:g}."
         ),
@@ -212,7 +224,7 @@ def _numbers(predictions: Any, name: str) -> NDArray[np.float64]:
 
 
 def _held_out_elements(names: Any) -> NDArray[np.bool_]:
-    """Tell which elements each of the names stands for, shape (n_names, 118)."""
+    """Return the elements that each name includes, shape (n_names, 118)."""
     sets: dict[str, list[int]] = {}
     for by in ("element", "group", "period"):
         sets |= LeaveOneElementOut(by=by)._sets()
@@ -221,8 +233,8 @@ def _held_out_elements(names: Any) -> NDArray[np.bool_]:
         if not isinstance(name, str) or name not in sets:
             raise RowError(
                 row,
-                f"{shown(name)} was held out; it must be an element symbol or like 'group 17' or "
-                "'period 3'.",
+                f"held_out is {shown(name)}; it must be an element symbol, or a name such as "
+                "'group 17' or 'period 3'.",
             )
         held_out[row, sets[name]] = True
     return held_out

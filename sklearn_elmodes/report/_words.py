@@ -1,4 +1,4 @@
-"""Small sentences."""
+"""Text with units."""
 
 from __future__ import annotations
 

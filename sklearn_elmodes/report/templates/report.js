@@ -33,7 +33,7 @@
     });
   }
 
-  // The worst rows and a random sample of the others, the same each time.
+  // The worst rows and a reproducible random sample of the others.
   function sample(found) {
     const { drawn, worst } = data.limits;
     if (found.length <= drawn) return found;
@@ -110,7 +110,7 @@
         color: drawn.map((i) => rows.std[i]),
         colorscale: scale,
         cmin: Math.min(...range(rows.std)),
-        cmax: quantile(rows.std, 0.99) || 1, // one wild row must not take all colours
+        cmax: quantile(rows.std, 0.99) || 1, // one outlier must not take all colours
         colorbar: {
           title: { text: named("std"), side: "top" }, orientation: "h", thickness: 10, len: 0.6,
           x: 0, y: 1, yanchor: "bottom", xanchor: "left", tickfont: { size: 10 }, nticks: 4, ypad: 2,
@@ -138,7 +138,7 @@
     const others = data.limits.drawn - data.limits.worst;
     element("sample").textContent = drawn.length === found.length ? "" :
       `The plot shows the ${count(data.limits.worst)} worst of ${count(found.length)} rows and ` +
-      `${count(others)} of the others, drawn at random; a filter looks at all.`;
+      `${count(others)} of the others, drawn at random; filters use all rows.`;
   }
 
   const known = cells.map((_, i) => i + 1).filter((z) => data.modes[z - 1]);
@@ -184,8 +184,8 @@
     drawing.then(() => placeLabels(chart));
   }
 
-  // Each label on the side where it covers nothing; none where there is no such side.
-  // (That is a blank: Plotly takes the node of an empty text away and does not bring it back.)
+  // Each label on a free side of its point; points without a free side have no label.
+  // (That is a blank: Plotly removes the node of an empty text and does not restore it.)
   function placeLabels(chart) {
     const area = chart.querySelector(".nsewdrag").getBoundingClientRect();
     const place = (axis, length) => (value) => ((value - axis.range[0]) / (axis.range[1] - axis.range[0])) * length;
