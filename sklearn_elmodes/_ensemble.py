@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
@@ -223,6 +225,32 @@ class NetworkEnsemble(BaseEstimator):
             self.__dict__.update(before)
             raise
 
+    def _hold_out(
+        self,
+        X: Any,
+        arguments: dict[str, Any],
+        seed: int,
+        classes: NDArray[np.intp] | None = None,
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Split rows into those to train on and those to hold out; equal rows stay together.
+
+        Otherwise the rows held out would be rows that the networks have seen.
+        """
+        groups = self._architecture.dataset(X, None, arguments, "cpu").groups()
+        first, group = np.unique(groups, return_index=True, return_inverse=True)[1:]
+        distinct = len(first) == len(group)
+        kinds = None if classes is None else classes if distinct else classes[first]
+        part, rest = train_test_split(
+            np.arange(len(first)),
+            test_size=self.validation_fraction,
+            random_state=seed,
+            stratify=kinds,
+        )
+        if distinct:
+            return part, rest
+        held_out = np.isin(group, rest)
+        return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
     def _check_checkpoint(self, checkpoint: Any, held_out: bool) -> None:
         """Check that a fit can resume from a checkpoint."""
         if checkpoint is None:
@@ -263,6 +291,13 @@ class NetworkEnsemble(BaseEstimator):
             source = find_source(self.pretrained)
             message = f"pretrained={shown(self.pretrained)} cannot be used: it has"
         else:
+            if self.freeze is not None:
+                warnings.warn(
+                    f"freeze={self.freeze!r} has no effect: there are no weights to start from. "
+                    "Set pretrained, or warm_start=True for a second fit.",
+                    UserWarning,
+                    stacklevel=6,
+                )
             return None, None
         kind = self._architecture
         if source.architecture is not kind:

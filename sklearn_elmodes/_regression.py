@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
-from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_elmodes._ensemble import NetworkEnsemble
@@ -43,13 +42,17 @@ class EnsembleRegressor(RegressorMixin, NetworkEnsemble):
         if not np.isfinite(self.target_scale_):
             raise ValueError(f"The target is too large to be scaled: its maximum is {y.max()}.")
         y = (y - self.target_mean_) / self.target_scale_
+        if len(y) == 1:
+            warnings.warn(
+                "X has a single row: the model predicts its target everywhere.",
+                UserWarning,
+                stacklevel=5,
+            )
 
         X_part, y_part = X, y
         held_out: Any = None
         if self.early_stopping or self.calibrate_std:
-            part, rest = train_test_split(
-                np.arange(len(y)), test_size=self.validation_fraction, random_state=seed
-            )
+            part, rest = self._hold_out(X, arguments, seed)
             X_part, y_part, held_out = X[part], y[part], (X[rest], y[rest])
         self.std_floor_, self.std_scale_ = 0.0, 1.0
         fixed: dict[str, Any] = {

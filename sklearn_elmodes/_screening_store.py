@@ -158,11 +158,17 @@ class Store:
         table = table.replace_schema_metadata({_MARK: _MARK})
         pq.write_table(table, content, compression="zstd")
         path = self.path(start)
-        write_atomically(path, content.getvalue())
-        with (self.folder / _CHECKSUMS).open("ab") as file:
-            file.write(f"{_checksum(content.getvalue())}  {path.name}\n".encode())
+        # The checksum first, so that a run that is killed in between leaves no part without one.
+        line = f"{_checksum(content.getvalue())}  {path.name}\n".encode()
+        with (self.folder / _CHECKSUMS).open("a+b") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # a run was killed within a line
+                    line = b"\n" + line
+            file.write(line)
             file.flush()
             os.fsync(file.fileno())
+        write_atomically(path, content.getvalue())
 
     def _checksums(self) -> dict[str, str]:
         """Read the checksum of each part; the last line of a part counts."""

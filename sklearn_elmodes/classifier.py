@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
@@ -181,12 +180,7 @@ validation_fraction, n_iter_no_change, tol, device, random_state, verbose
         classes = encoder.transform(y)
         held_out = None
         if self.early_stopping:
-            part, rest = train_test_split(
-                np.arange(len(y)),
-                test_size=self.validation_fraction,
-                random_state=seed,
-                stratify=classes,
-            )
+            part, rest = self._hold_out(X, arguments, seed, classes)
             held_out = X[rest], classes[rest]
             X, classes = X[part], classes[part]
         trained = self._train(

@@ -196,8 +196,10 @@ class Prototype:
     def assign(self, composition: Mapping[str, float]) -> tuple[str, ...]:
         """Assign the elements of a composition to the sites.
 
-        The amounts may be any multiple of the multiplicities, and an element may
-        occupy several sites. Equivalent sites are filled in order of atomic number.
+        The amounts may be any multiple of the multiplicities. An element may occupy
+        several sites only if symmetries exchange these: Si may fill rock salt, but Al2O3 does
+        not become an elpasolite because its amounts add up. Equivalent sites are filled in
+        order of atomic number.
 
         Parameters
         ----------
@@ -213,7 +215,9 @@ class Prototype:
         Raises
         ------
         ValueError
-            If no assignment fits, or if several fit that are not related by a symmetry.
+            If no assignment fits, if several fit that are not related by a symmetry, or if
+            an element would occupy inequivalent sites. Pass species per site for such a
+            crystal.
         """
         for symbol in composition:
             if symbol not in ATOMIC_NUMBERS:
@@ -233,7 +237,7 @@ class Prototype:
             raise ValueError(f"{formula} does not fit the prototype {self.formula}.")
         found = self._distinct_assignments(whole)
         if not found:
-            raise ValueError(f"{formula} does not fit the prototype {self.formula}.")
+            raise ValueError(self._misfit(formula, whole))
         if len(found) > 1:
             first, second = (
                 " ".join(map("=".join, zip(self.sites, elements, strict=True)))
@@ -331,6 +335,27 @@ class Prototype:
             return f"name the structure if it is {symmetric[0]!r}, or declare equivalent_sites"
         return "declare equivalent_sites"
 
+    def _misfit(self, formula: str, whole: dict[str, int]) -> str:
+        """Say why a formula has no assignment."""
+        for assignment in self._assignments(whole, split=True):
+            for symbol in whole:
+                sites = [
+                    s for s, held in zip(self.sites, assignment, strict=True) if held == symbol
+                ]
+                if len({self._orbits[self.sites.index(site)] for site in sites}) > 1:
+                    return (
+                        f"{formula} fits the prototype {self.formula} only with {symbol} on the "
+                        f"inequivalent sites {' and '.join(sites)}. If that is what you mean, pass "
+                        f"the element of each site, in the order {', '.join(self.sites)}: "
+                        f"{list(assignment)}."
+                    )
+        return f"{formula} does not fit the prototype {self.formula}."
+
+    @property
+    def _orbits(self) -> list[int]:
+        """For each site, the first one that a symmetry exchanges with it."""
+        return [min(order[site] for order in self.permutations) for site in range(self.n_sites)]
+
     def _distinct_assignments(self, left: dict[str, int]) -> list[tuple[str, ...]]:
         """Find up to two assignments that are not related by a symmetry."""
         distinct: dict[tuple[str, ...], None] = {}
@@ -342,12 +367,16 @@ class Prototype:
                 break
         return list(distinct)
 
-    def _assignments(self, left: dict[str, int]) -> Iterator[tuple[str, ...]]:
-        """Yield the assignments with equivalent sites in order of atomic number."""
+    def _assignments(self, left: dict[str, int], split: bool = False) -> Iterator[tuple[str, ...]]:
+        """Yield the assignments with equivalent sites in order of atomic number.
+
+        With ``split``, an element may be on sites that no symmetry exchanges.
+        """
         symbols = sorted(left, key=ATOMIC_NUMBERS.__getitem__)
         before = {  # preceding equivalent site; its element must not be heavier
             b: a for group in self.equivalent_site_indices for a, b in itertools.pairwise(group)
         }
+        orbits = [0] * self.n_sites if split else self._orbits
         chosen: list[str] = []
         dead_ends: set[Any] = set()  # without these the search is exponential
 
@@ -356,14 +385,16 @@ class Prototype:
                 yield tuple(chosen)
                 return
             binding = tuple(chosen[a] for b, a in before.items() if a < site <= b)
-            state = (site, tuple(left.values()), binding)
+            homes = dict(zip(chosen, orbits, strict=False))
+            open_homes = tuple(homes.get(symbol) if left[symbol] else None for symbol in left)
+            state = (site, tuple(left.values()), binding, open_homes)
             if state in dead_ends:
                 return
             found = False
             multiplicity = self.multiplicities[site]
             lowest = symbols.index(chosen[before[site]]) if site in before else 0
             for symbol in symbols[lowest:]:
-                if left[symbol] >= multiplicity:
+                if left[symbol] >= multiplicity and homes.get(symbol, orbits[site]) == orbits[site]:
                     left[symbol] -= multiplicity
                     chosen.append(symbol)
                     for assignment in place(site + 1):

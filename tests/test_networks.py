@@ -12,7 +12,7 @@ from torch import nn
 
 from sklearn_elmodes import _networks
 from sklearn_elmodes._networks._architecture import Architecture
-from sklearn_elmodes._networks._batches import EnsembleDataset, as_targets
+from sklearn_elmodes._networks._batches import EnsembleDataset, as_targets, distinct_rows
 from sklearn_elmodes._networks._layers import EnsembleLinear, EnsembleNetwork, hidden_layers
 from sklearn_elmodes._networks._recipes import SET, SITES, Recipe
 from sklearn_elmodes._regression import EnsembleRegressor
@@ -49,6 +49,9 @@ class BagDataset(EnsembleDataset):
     @property
     def described(self):
         return self.sums
+
+    def groups(self):
+        return distinct_rows(self.sums.numpy())[1]
 
     def for_prediction(self):
         return {"sums": self.sums}

@@ -138,6 +138,36 @@ def test_calibration_uses_the_rows_of_early_stopping(crystals):
         FormationEnergyRegressor(4, calibrate_std=True, n_estimators=1).fit(X, y)
 
 
+@pytest.mark.parametrize("layout", ["table", "sites", "set"])
+def test_equal_rows_are_held_out_together(layout):
+    rng = np.random.RandomState(0)
+    if layout == "set":
+        X = np.zeros((60, 2, 3))
+        X[:, :, :2], X[:, :, 2] = rng.uniform(-1, 1, (60, 2, 2)), 1
+        same, X = X[:, ::-1].reshape(60, -1), X.reshape(60, -1)
+        settings = {"architecture": "set", "max_elements": 2}
+    else:
+        X = rng.uniform(-1, 1, (60, 4))
+        same = X if layout == "table" else X[:, [1, 0, 2, 3]]
+        settings = {} if layout == "table" else {"n_sites": 4, "equivalent_sites": [(0, 1)]}
+    model = FormationEnergyRegressor(validation_fraction=0.25, **settings)
+    twice = np.concatenate([X, same])
+    arguments = model._network_arguments(twice, seed=0)
+    part, rest = model._hold_out(twice, arguments, seed=0)
+    assert sorted([*part, *rest]) == list(range(120))
+    assert len(rest) == 30
+    assert not set(part % 60) & set(rest % 60)
+    # Without equal rows, a split like that of train_test_split.
+    expected = train_test_split(np.arange(60), test_size=0.25, random_state=0)
+    for found, rows in zip(model._hold_out(X, arguments, seed=0), expected, strict=True):
+        np.testing.assert_array_equal(found, rows)
+
+
+def test_a_single_row_is_worth_a_warning():
+    with pytest.warns(UserWarning, match="a single row: the model predicts its target everywhere"):
+        FormationEnergyRegressor(max_iter=1, batch_size=1).fit([[1.0, 2.0]], [3.0])
+
+
 def test_fit_std_finds_floor_and_scale():
     rng = np.random.RandomState(0)
     std = rng.gamma(2, 0.02, 20_000)

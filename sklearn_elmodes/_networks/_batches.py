@@ -46,6 +46,10 @@ class EnsembleDataset(Dataset[Any], ABC):
         """Return the arguments of the network's ``predict``."""
 
     @abstractmethod
+    def groups(self) -> NDArray[np.intp]:
+        """Return a number for each row, equal for rows that the network cannot tell apart."""
+
+    @abstractmethod
     def inputs(self, rows: Tensor) -> dict[str, Tensor]:
         """Return the network's arguments for ``rows``, shape (n_members, n_rows)."""
 

@@ -126,6 +126,10 @@ class SetDataset(EnsembleDataset):
             "starts": functional.pad(present.sum(dim=1).cumsum(0), (1, 0)),
         }
 
+    def groups(self) -> NDArray[np.intp]:
+        """Return a number for each row, equal for rows that the network cannot tell apart."""
+        return distinct_rows(self.tokens.numpy())[1]
+
     def inputs(self, rows: Tensor) -> dict[str, Tensor]:
         """Return the network's arguments for ``rows``, shape (n_members, n_rows)."""
         tokens = self.tokens[rows]  # (n_members, n_rows, max_elements)

@@ -91,6 +91,12 @@ class SiteDataset(EnsembleDataset):
         """Return the arguments of the network's ``predict``."""
         return {"site_features": self.site_features, "sites": self.sites}
 
+    def groups(self) -> NDArray[np.intp]:
+        """Return a number for each row, equal for rows that the network cannot tell apart."""
+        if self.sites.shape[1] == 1:
+            return distinct_rows(self.site_features.numpy())[1]
+        return distinct_rows(self.sites.numpy())[1]
+
     def inputs(self, rows: Tensor) -> dict[str, Tensor]:
         """Return the network's arguments for ``rows``, shape (n_members, n_rows)."""
         sites = self.sites[rows]  # (n_members, n_rows, n_sites)

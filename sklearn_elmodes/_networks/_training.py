@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import time
@@ -128,7 +129,10 @@ class Checkpoint(Callback):
         if not self.path.exists():
             return
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            checksum, _, content = self.path.read_bytes().partition(b"\n")
+            if checksum != _checksum(content):
+                raise ValueError("its content does not match its checksum")
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             fingerprint = state["fingerprint"]
         except Exception as error:  # torch.load does not document its errors
             raise ValueError(
@@ -170,8 +174,13 @@ class Checkpoint(Callback):
             ],
         }
         torch.save(state, content)
-        write_atomically(self.path, content.getvalue())
+        written = content.getvalue()
+        write_atomically(self.path, _checksum(written) + b"\n" + written)
         self.written_ = time.monotonic()
+
+
+def _checksum(content: bytes) -> bytes:
+    return b"sklearn-elmodes checkpoint " + hashlib.sha256(content).hexdigest().encode()
 
 
 @dataclass(frozen=True)
