@@ -232,9 +232,9 @@ class NetworkEnsemble(BaseEstimator):
         seed: int,
         classes: NDArray[np.intp] | None = None,
     ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Split rows into those to train on and those to hold out; equal rows stay together.
+        """Split rows into training rows and held-out rows; equal rows stay together.
 
-        Otherwise the rows held out would be rows that the networks have seen.
+        Otherwise a held-out row could equal a training row.
         """
         groups = self._architecture.dataset(X, None, arguments, "cpu").groups()
         first, group = np.unique(groups, return_index=True, return_inverse=True)[1:]

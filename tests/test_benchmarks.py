@@ -98,7 +98,7 @@ def test_a_loss_of_speed_is_found(elpasolites, tmp_path):
     done = check(*options)
     assert done.returncode == 1
     lost = re.fullmatch(
-        r"sites lost ([0-9]+)%: [0-9.]+ times as fast as its reference, stored is [0-9.]+\n",
+        r"sites is ([0-9]+)% slower: [0-9.]+ times as fast as its reference, instead of [0-9.]+\n",
         done.stderr,
     )
     assert 25 < int(lost[1]) < 55
@@ -135,7 +135,7 @@ def test_only_a_lasting_loss_of_speed_counts(guard):
     guard(ours=repeat(0.3), reference=repeat(0.6))  # a slower machine
     guard(ours=repeat(0.1 / (1 - 0.2)))
     guard(ours=chain(repeat(0.3, 5), repeat(0.1)))  # a few rounds only
-    lost = "^pair lost 40%: 1.2 times as fast as its reference, stored is 2$"
+    lost = "^pair is 40% slower: 1.2 times as fast as its reference, instead of 2$"
     with pytest.raises(SystemExit, match=lost):
         guard(ours=repeat(0.1 / (1 - 0.4)))
 

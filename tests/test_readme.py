@@ -67,7 +67,7 @@ def test_the_headline_is_the_measured_one():
     )
     text = README.replace("\n", " ")
     assert f"test error of **{ours:.4f} eV/atom**" in text
-    assert f"(a single network: {single:.4f})" in text
+    assert f"; a single network has {single:.4f}." in text
     assert f"has {recipe:.4f} when re-run on the same five splits" in text
     chlorine = result("held_out_elements")["elements"]["Cl"]["default pipeline"]["mae"]
     assert f"the error on them is {chlorine:.3f} eV/atom" in text

@@ -47,7 +47,7 @@ class EnsembleDataset(Dataset[Any], ABC):
 
     @abstractmethod
     def groups(self) -> NDArray[np.intp]:
-        """Return a number for each row, equal for rows that the network cannot tell apart."""
+        """Return a number for each row, the same for rows that the network cannot distinguish."""
 
     @abstractmethod
     def inputs(self, rows: Tensor) -> dict[str, Tensor]:

@@ -127,7 +127,7 @@ class SetDataset(EnsembleDataset):
         }
 
     def groups(self) -> NDArray[np.intp]:
-        """Return a number for each row, equal for rows that the network cannot tell apart."""
+        """Return a number for each row, the same for rows that the network cannot distinguish."""
         return distinct_rows(self.tokens.numpy())[1]
 
     def inputs(self, rows: Tensor) -> dict[str, Tensor]:

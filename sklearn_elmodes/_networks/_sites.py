@@ -92,7 +92,7 @@ class SiteDataset(EnsembleDataset):
         return {"site_features": self.site_features, "sites": self.sites}
 
     def groups(self) -> NDArray[np.intp]:
-        """Return a number for each row, equal for rows that the network cannot tell apart."""
+        """Return a number for each row, the same for rows that the network cannot distinguish."""
         if self.sites.shape[1] == 1:
             return distinct_rows(self.site_features.numpy())[1]
         return distinct_rows(self.sites.numpy())[1]
