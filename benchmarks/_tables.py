@@ -483,7 +483,7 @@ def environments(results: Path) -> str:
 
 
 def rewritten(page: str, results: Path) -> str:
-    """Return the page with every table written anew from the results files."""
+    """Return the page with all tables updated from the results files."""
 
     def block(match: re.Match[str]) -> str:
         return match["begin"] + TABLES[match["name"]](results) + match["end"]

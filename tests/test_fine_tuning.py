@@ -227,7 +227,7 @@ def test_a_failed_fit_leaves_the_last_one(data):
     expected = model.predict(X)
     for settings, error in (
         ({"learning_rate_init": 1e200}, "diverged"),
-        ({"pretrained": "no such model"}, "ships"),
+        ({"pretrained": "no such model"}, "neither an included model"),
     ):
         failing = {f"formationenergyregressor__{name}": v for name, v in settings.items()}
         with pytest.raises(ValueError, match=error):
@@ -243,7 +243,10 @@ def test_trainings_of_a_few_steps(max_iter):
 
 
 def test_statistics_start_from_no_other_model(general):
-    with pytest.raises(ValueError, match="scaled anew for each table"):
+    with pytest.raises(
+        ValueError,
+        match=r"cannot be combined with pooling=.statistics., whose features are scaled for each",
+    ):
         make_formation_energy_pipeline(pooling="statistics", pretrained=general)
 
 
