@@ -94,9 +94,12 @@ def check_outputs(
             raise click.UsageError(f"{name}: use the extension .csv, .parquet or .jsonl.")
     if len({Path(str(path)).resolve() for path in paths}) < len(paths):
         raise click.UsageError("Two output options name the same file.")
+    from sklearn_elmodes._model_files import shipped_models
+
     for path in paths:
         for read in inputs:
-            if read is not None and Path(read).resolve() == Path(str(path)).resolve():
+            is_file = read is not None and read not in shipped_models()
+            if is_file and Path(str(read)).resolve() == Path(str(path)).resolve():
                 raise click.UsageError(f"{path} is also an input file; write to another file.")
 
 

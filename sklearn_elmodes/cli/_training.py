@@ -88,14 +88,11 @@ def _pipeline(
     freeze: str | None,
     calibrate_std: bool,
     **chosen: Any,
-) -> tuple[Any, Any]:
-    """Build the pipeline, and a fitted transformer with its settings to check the rows.
-
-    Modes and layers are those of a pretrained model, if there is one.
-    """
+) -> Any:
+    """Build the pipeline, with the modes and layers of a pretrained model if there is one."""
     from sklearn.base import clone
 
-    from sklearn_elmodes import Prototype, make_formation_energy_pipeline
+    from sklearn_elmodes import make_formation_energy_pipeline
 
     if freeze is not None and pretrained is None:
         raise click.UsageError("--freeze needs --pretrained.")
@@ -103,10 +100,7 @@ def _pipeline(
     settings |= {"freeze": freeze, "calibrate_std": calibrate_std}
     settings |= {"random_state": seed, "verbose": verbose}
     if pretrained is None:
-        pipeline = make_formation_energy_pipeline(prototype, **settings)
-        n_atoms = 1 if prototype is None else sum(Prototype.of(prototype).multiplicities)
-        # Any formula that fits the structure.
-        return pipeline, clone(pipeline[0]).fit([f"H{n_atoms}"])
+        return make_formation_energy_pipeline(prototype, **settings)
     start = load(pretrained)
     check_prototype(prototype, start, f"--pretrained {pretrained}")
     layers = {name: getattr(start[-1], name) for name in _LAYERS}
@@ -117,7 +111,7 @@ def _pipeline(
         pretrained=pretrained,
         **{**layers, **settings},
     )
-    return pipeline.set_params(elementalmodetransformer=clone(start[0])), start[0]
+    return pipeline.set_params(elementalmodetransformer=clone(start[0]))
 
 
 def _card(name: str, table: str, target: str, X: Any, y: Any) -> str:
@@ -180,11 +174,11 @@ def train(
         on_error=on_error,
         rejected=rejected,
     )
-    pipeline, reader = _pipeline(verbose=int(sys.stderr.isatty()), **settings)
+    pipeline = _pipeline(verbose=int(sys.stderr.isatty()), **settings)
     from sklearn_elmodes import save_model
     from sklearn_elmodes.cli._rows import read_labelled
 
-    rows = read_labelled(reader, table, input_format, formula, target, on_error, rejected)
+    rows = read_labelled(pipeline[0], table, input_format, formula, target, on_error, rejected)
     X, y = rows["formula"].to_numpy(), rows["true"].to_numpy()
     resumable = {} if checkpoint is None else {"formationenergyregressor__checkpoint": checkpoint}
     with _whole_trainings(
@@ -291,7 +285,7 @@ def evaluate(
     check_outputs(
         output, page, inputs=[table, settings["pretrained"]], on_error=on_error, rejected=rejected
     )
-    pipeline, reader = _pipeline(verbose=0, **settings)
+    pipeline = _pipeline(verbose=0, **settings)
     from sklearn.model_selection import GroupKFold
 
     from sklearn_elmodes import LeaveOneElementOut
@@ -299,7 +293,7 @@ def evaluate(
     from sklearn_elmodes.cli._tables import write_table
     from sklearn_elmodes.model_selection import predict_held_out
 
-    rows = read_labelled(reader, table, input_format, formula, target, on_error, rejected)
+    rows = read_labelled(pipeline[0], table, input_format, formula, target, on_error, rejected)
     X, y = rows["formula"].to_numpy(), rows["true"].to_numpy()
     groups = composition_numbers(X)
     if leave_one_element_out:
