@@ -140,7 +140,7 @@ def _card(name: str, table: str, target: str, X: Any, y: Any) -> str:
     "--output",
     type=click.Path(dir_okay=False),
     required=True,
-    help="Model file to write, by convention *.safetensors.",
+    help="Model file to write, by convention with the extension .safetensors.",
 )
 @click.option(
     "--checkpoint",
