@@ -8,9 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_elmodes._formula_grammar import OF_ESTIMATORS, Rules
 from sklearn_elmodes._rows import Reading, Reasons
 from sklearn_elmodes.compositions import Compositions
-from sklearn_elmodes.formulas import _as_column, _read_formulas
+from sklearn_elmodes.formulas import _as_column, _read_formulas, amounts_of
 from sklearn_elmodes.occupations import Occupations, _read_occupations
 
 
@@ -23,7 +24,7 @@ class Structure(Protocol):
     def _assign_rows(self, compositions: Compositions) -> tuple[NDArray[np.intp], Reasons]: ...
 
 
-def read(X: Any, prototype: Structure | None = None) -> Reading[Any]:
+def read(X: Any, prototype: Structure | None = None, rules: Rules = OF_ESTIMATORS) -> Reading[Any]:
     """Read X and reject the rows that cannot be read.
 
     Parameters
@@ -32,6 +33,8 @@ def read(X: Any, prototype: Structure | None = None) -> Reading[Any]:
         Compositions; with a prototype, compositions or the species on its sites.
     prototype : Prototype, default=None
         The structure of all rows.
+    rules : Rules
+        How formulas are read.
 
     Returns
     -------
@@ -44,23 +47,26 @@ def read(X: Any, prototype: Structure | None = None) -> Reading[Any]:
         If X is neither a column of compositions nor a matrix of species.
     """
     if prototype is None:
-        return _read_formulas(X)
+        return _read_formulas(X, rules)
     sites = prototype.sites
     if len(sites) == 1:
-        return _read_occupations([[species] for species in _as_column(X)], sites)
+        return _read_occupations([[species] for species in _as_column(X)], sites, rules)
     if n_columns(X) == 1:
-        return _read_formulas(X).then(lambda compositions: _assign(prototype, compositions))
+        return _read_formulas(X, rules).then(lambda compositions: _assign(prototype, compositions))
     if n_columns(X) != len(sites):
         raise ValueError(
             f"X has {n_columns(X)} columns; the prototype {prototype.formula} has "
             f"{len(sites)} sites: {', '.join(sites)}. Pass one column of formulas, or one column "
             "for each site."
         )
-    return _read_occupations(in_order_of(sites, X), sites)
+    return _read_occupations(in_order_of(sites, X), sites, rules)
 
 
 def contained_elements(X: Any) -> NDArray[np.bool_]:
     """Mark the elements of each row of compositions or species.
+
+    Formulas are cleaned where necessary: cleaning changes no element, and whether it is allowed
+    is a matter of the estimator.
 
     Returns
     -------
@@ -73,7 +79,10 @@ def contained_elements(X: Any) -> NDArray[np.bool_]:
         If a row cannot be read.
     """
     X = as_sequence(X)
-    reading: Reading[Any] = _read_formulas(X) if n_columns(X) == 1 else _read_occupations(X)
+    rules = Rules(clean=True, has_options=False)
+    reading: Reading[Any] = (
+        _read_formulas(X, rules) if n_columns(X) == 1 else _read_occupations(X, rules=rules)
+    )
     return np.asarray(reading.complete().elements())
 
 
@@ -96,6 +105,8 @@ def values_of(X: Any) -> Any:
 def as_sequence(X: Any) -> Any:
     """Convert an iterable such as a generator to a list; return other objects unchanged."""
     if hasattr(X, "shape") or isinstance(X, (list, str, bytes, Mapping, Set)):
+        return X
+    if amounts_of(X) is not None:  # one composition, such as a Structure
         return X
     return list(X) if isinstance(X, Iterable) else X
 

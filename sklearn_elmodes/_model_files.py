@@ -233,7 +233,10 @@ _NEW_PARAMETERS: dict[int, dict[str, Settings]] = {
         },
         "ElementalModeTransformer": {"pooling": "statistics", "max_elements": 10},
     },
-    5: {kind: {"max_elements": 10, "permutations": None} for kind in _ENSEMBLES},
+    5: {
+        **{kind: {"max_elements": 10, "permutations": None} for kind in _ENSEMBLES},
+        "ElementalModeTransformer": {"formulas": "strict"},
+    },
 }
 
 # Formulas that implied a structure in earlier schemas, if the equivalent sites are A and B.

@@ -1,41 +1,35 @@
-"""Strict parsing of chemical formulas into amounts per element.
+"""Reading and cleaning of chemical formulas: amounts per element.
 
 Plain formulas such as ``"Na2CO3"`` are read together as one array of bytes. Everything else
-(brackets, hydrates, mappings, pymatgen compositions, invalid formulas) is read row by row:
-:func:`parse_formula` implements the whole grammar and raises the errors.
+(brackets, hydrates, mappings, pymatgen compositions, invalid formulas) is read row by row.
 """
 
 from __future__ import annotations
 
 import math
-import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_elmodes._cleaning import tidy
+from sklearn_elmodes._formula_grammar import (
+    ISOTOPES,
+    MAX_AMOUNT,
+    OF_ESTIMATORS,
+    Rules,
+    read_formula,
+    unknown,
+)
+from sklearn_elmodes._misreadings import explain
 from sklearn_elmodes._plain_formulas import read_plain
 from sklearn_elmodes._rows import Reading, Reasons
 from sklearn_elmodes._validation import shown
 from sklearn_elmodes.compositions import Compositions
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS
-
-_CLOSING = {"(": ")", "[": "]", "{": "}"}
-_TOKEN = re.compile(
-    r"(?P<symbol>[A-Z][a-z]?)|(?P<number>[0-9]+(?:\.[0-9]+)?)|(?P<open>[(\[{])|(?P<close>[)\]}])"
-)
-_DOTS = "·*⋅•"  # middle dot, asterisk, dot operator, bullet
-# Crystal water at the end, "CuSO4.5H2O": an integer of at least 2 after an anion or bracket,
-# then the number of waters. "WO3.0H2O" and "Li0.5H2O" have decimals.
-_WATER = re.compile(
-    r"(?:[OFINS]|Cl|Br|[)\]}])(?:[2-9]|[1-9][0-9]+)(?P<dot>\.)"
-    r"(?!0+(?:\.0*)?[HD])(?=[0-9]+(?:\.[0-9]+)?[HD]2O\Z)"
-)
-# After any other number, such as in "Co2.5H2O", the full stop is ambiguous.
-_MAYBE_WATER = re.compile(r"[1-9][0-9]*\.(?!0+[HD])[0-9]+[HD]2O\Z")
-_MAX_AMOUNT = 1e100  # sums of amounts stay finite
-_CHARGE = re.compile(r"(?:\^[0-9]*[+-]|\^[+-][0-9]+|(?<![0-9+-])[+-]+)\Z")
 
 
 def parse_formula(
@@ -78,162 +72,127 @@ def parse_formula(
     ...
     ValueError: Cannot read the formula 'NaXx': unknown element 'Xx' at position 2.
     """
+    _check_is_text(formula)
+    return _read_text(formula, Rules(deuterium_as_hydrogen, allow_charge))
+
+
+@dataclass(frozen=True)
+class CleanedFormula:
+    """The result of :func:`clean_formula`.
+
+    Attributes
+    ----------
+    formula : str
+        A formula that :func:`parse_formula` reads.
+    changes : tuple of str
+        What was changed, such as ``"subscript digits"``; empty if nothing was.
+    """
+
+    formula: str
+    changes: tuple[str, ...]
+
+
+def clean_formula(formula: str) -> CleanedFormula:
+    r"""Rewrite a formula as people type, paste and print it into a plain formula.
+
+    These notations are rewritten:
+
+    - subscript and full-width digits, ``Al₂O₃``; HTML, ``Al<sub>2</sub>O<sub>3</sub>``;
+      LaTeX, ``$\mathrm{Al_2O_3}$``;
+    - invisible characters, special blanks, hyphens and dots, and blanks between elements,
+      ``Al2 O3``;
+    - labels of phases before or after the formula: ``NaCl(s)``, ``NaCl (rock salt)``,
+      ``α-Al2O3``, ``TiO2-rutile``;
+    - fractions, ``CaSO4·½H2O``, and scientific notation, ``Na9e-05Cl``;
+    - mixtures of compounds whose mole fractions sum to one, ``0.9PbTiO3-0.1BiFeO3``;
+    - deuterium and tritium, which become hydrogen.
+
+    A formula that :func:`parse_formula` reads is not changed. Anything else is an error, such
+    as ``CuSO₄5H₂O``, where a dot is missing, or ``Fe1-xO``.
+
+    Parameters
+    ----------
+    formula : str
+        At most 200 characters, unless :func:`parse_formula` reads it.
+
+    Returns
+    -------
+    CleanedFormula
+        The formula, and what was changed.
+
+    Raises
+    ------
+    ValueError
+        If the formula cannot be read, even after cleaning.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes.formulas import clean_formula
+    >>> clean_formula("Al₂O₃ (corundum)")
+    CleanedFormula(formula='Al2O3', changes=('subscript digits', 'phase label'))
+    >>> clean_formula("0.9PbTiO3-0.1BiFeO3").formula
+    '(PbTiO3)0.9(BiFeO3)0.1'
+    """
+    rules = Rules(has_options=False)
+    _check_is_text(formula)
+    try:
+        read_formula(formula, rules)
+    except ValueError as error:
+        cleaned = _cleaned(formula, rules)
+        if cleaned is None:
+            raise _explained(formula, error) from None
+        return cleaned
+    return CleanedFormula(formula.strip(), ())
+
+
+def _check_is_text(formula: Any) -> None:
     if not isinstance(formula, str):
         raise ValueError(f"Cannot read {shown(formula)} as a formula: expected a string.")
-    return _FormulaReader(formula, deuterium_as_hydrogen, allow_charge).read()
 
 
-class _FormulaReader:
-    """Read one formula from left to right, without recursion."""
-
-    def __init__(self, formula: str, deuterium_as_hydrogen: bool, allow_charge: bool) -> None:
-        self.formula = formula
-        self.text = formula.strip()
-        self.offset = len(formula) - len(formula.lstrip())
-        self.deuterium_as_hydrogen = deuterium_as_hydrogen
-        self.position = 0
-        charge = _CHARGE.search(self.text)
-        if charge and not allow_charge:
-            raise self.fail("unexpected charge (see allow_charge)", charge.start())
-        if charge:
-            self.text = self.text[: charge.start()]
-        water = _WATER.search(self.text)
-        self.water_dot = water.start("dot") if water else -1  # its full stop
-        self.first_seen: dict[str, int] = {}
-        self.amounts: dict[str, float] = {}  # of the completed parts
-        self.group: dict[str, float] = {}  # of the innermost open bracket
-        self.outer: list[tuple[dict[str, float], str, int]] = []  # the brackets around it
-        self.coefficient: float | None = None  # of this part
-
-    def fail(self, reason: str, position: int) -> ValueError:
-        return ValueError(
-            f"Cannot read the formula {shown(self.formula)}: {reason} "
-            f"at position {position + self.offset}."
-        )
-
-    def read(self) -> dict[str, float]:
-        if not self.text:
-            raise ValueError(f"Cannot read the formula {shown(self.formula)}: it is empty.")
-        while self.position < len(self.text):
-            token = _TOKEN.match(self.text, self.position)
-            if token and token.lastgroup == "symbol":
-                self.read_atom(token)
-            elif token and token.lastgroup == "open":
-                self.outer.append((self.group, token.group(), self.position))
-                self.group, self.position = {}, token.end()
-            elif token and token.lastgroup == "close":
-                self.close_bracket(token)
-            elif token and not self.group and not self.outer and self.coefficient is None:
-                self.read_coefficient()
-            elif self.joins_parts():
-                self.finish_part()
-                self.position += 1
-            else:
-                raise self.fail(_complaint(self.text, self.position), self.position)
-        self.finish_part()
-        for symbol, amount in self.amounts.items():
-            if not 0.0 < amount < _MAX_AMOUNT:
-                reason = f"amount of {symbol} out of range ({amount})"
-                raise self.fail(reason, self.first_seen[symbol])
-        return self.amounts
-
-    def read_atom(self, token: re.Match[str]) -> None:
-        symbol = token.group()
-        if symbol == "D" and self.deuterium_as_hydrogen:
-            symbol = "H"
-        if symbol not in ATOMIC_NUMBERS:
-            hint = " (deuterium; see deuterium_as_hydrogen)" if symbol == "D" else ""
-            raise self.fail(f"unknown element {symbol!r}{hint}", self.position)
-        self.first_seen.setdefault(symbol, self.position)
-        self.position = token.end()
-        self.group[symbol] = self.group.get(symbol, 0.0) + self.read_amount()
-
-    def close_bracket(self, token: re.Match[str]) -> None:
-        if not self.outer:
-            raise self.fail(f"unmatched {token.group()!r}", self.position)
-        inner, (self.group, opened, _) = self.group, self.outer.pop()
-        if token.group() != _CLOSING[opened]:
-            raise self.fail(f"{token.group()!r} closes {opened!r}", self.position)
-        if not inner:
-            raise self.fail("empty brackets", self.position)
-        self.position = token.end()
-        times = self.read_amount()
-        for symbol, amount in inner.items():
-            self.group[symbol] = self.group.get(symbol, 0.0) + times * amount
-
-    def read_coefficient(self) -> None:
-        if not self.amounts and not any(dot in self.text for dot in _DOTS + "."):
-            raise self.fail("a formula cannot begin with a number", self.position)
-        self.coefficient = self.read_amount(before=True)
-
-    def read_amount(self, *, before: bool = False) -> float:
-        """Read the amount after an atom or bracket, or the coefficient ``before`` a part.
-
-        Without a number return 1.
-        """
-        start = self.position
-        number = _TOKEN.match(self.text, start)
-        if number is None or number.lastgroup != "number":
-            return 1.0
-        stop = number.end()
-        if not before and start < self.water_dot < stop:
-            stop = self.water_dot
-        elif not before and _MAYBE_WATER.match(self.text, start):
-            raise self.fail("ambiguous '.' (write '·' before water, or use brackets)", start)
-        value = float(self.text[start:stop])
-        if not 0.0 < value < _MAX_AMOUNT:
-            reason = "zero amount" if value == 0.0 else "amount too large"
-            raise self.fail(f"{reason} {shown(self.text[start:stop])}", start)
-        self.position = stop
-        return value
-
-    def joins_parts(self) -> bool:
-        if self.text[self.position] == ".":
-            return self.position == self.water_dot or _opens_part(self.text, self.position + 1)
-        return self.text[self.position] in _DOTS
-
-    def finish_part(self) -> None:
-        if self.outer:
-            _, opened, position = self.outer[-1]
-            raise self.fail(f"unclosed {opened!r}", position)
-        if not self.group:
-            raise self.fail("expected an element", self.position)
-        times = 1.0 if self.coefficient is None else self.coefficient
-        for symbol, amount in self.group.items():
-            self.amounts[symbol] = self.amounts.get(symbol, 0.0) + times * amount
-        self.group, self.coefficient = {}, None
+def _read_text(formula: str, rules: Rules) -> dict[str, float]:
+    """Read a formula; say what it looks like, or what cleaning makes of it, if it is invalid."""
+    try:
+        return read_formula(formula, rules)
+    except ValueError as error:
+        cleaned = _cleaned(formula, rules)
+        if cleaned is None:
+            raise _explained(formula, error) from None
+        if rules.clean:
+            return read_formula(cleaned.formula, rules)
+        reason = str(error).removesuffix(".")
+        raise ValueError(
+            f"{reason}; {rules.cleaner} reads it as {shown(cleaned.formula)}."
+        ) from None
 
 
-def _opens_part(text: str, position: int) -> bool:
-    return text[position : position + 1].isalpha() or text[position : position + 1] in _CLOSING
+def _cleaned(formula: str, rules: Rules) -> CleanedFormula | None:
+    """Clean a formula; return None if the strict reader refuses the result, too."""
+    text, changes = tidy(formula)
+    try:
+        read_formula(text, rules)
+    except ValueError:
+        return None
+    return CleanedFormula(text, changes)
 
 
-def _complaint(text: str, position: int) -> str:
-    character = text[position]
-    if character == "-":
-        return "negative amount (write a charge as ^2-, and see allow_charge)"
-    if character == "+":
-        return "unexpected '+' (write a charge as ^2+, and see allow_charge)"
-    if character == "." and text[position + 1 : position + 2].isdigit():
-        return "ambiguous '.' (write 0.5 for an amount, '·' between parts)"
-    if not character.isascii() and (character.isdigit() or character.isnumeric()):
-        return f"{character!r} is not a plain digit 0-9"
-    if character.isspace():
-        return "unexpected white space"
-    if character.isascii() and character.islower():
-        return f"an element symbol cannot begin with {character!r}"
-    return f"unexpected {character!r}"
+def _explained(formula: str, error: ValueError) -> ValueError:
+    """Say what a text that is not a formula looks like, if that is known."""
+    explanation = explain(formula)
+    if explanation is None:
+        return error
+    return ValueError(f"Cannot read the formula {shown(formula)}: {explanation}.")
 
 
 def parse_composition(
     value: Any, *, deuterium_as_hydrogen: bool = False, allow_charge: bool = False
 ) -> dict[str, float]:
-    """Read a formula, a ``{symbol: amount}`` mapping or a pymatgen ``Composition``.
+    """Read a formula, a ``{symbol: amount}`` mapping, or an object of pymatgen or ASE.
 
     Parameters
     ----------
-    value : str, mapping of str to float, or Composition
-        The composition.
+    value : str, mapping of str to float, Composition, Structure, Molecule or Atoms
+        The composition, or atoms in space, of which only the composition is read.
     deuterium_as_hydrogen, allow_charge : bool, default=False
         As in :func:`parse_formula`.
 
@@ -254,39 +213,69 @@ def parse_composition(
     >>> parse_composition({"Na": 2, "O": 1})
     {'Na': 2.0, 'O': 1.0}
     """
+    return _read_composition(value, Rules(deuterium_as_hydrogen, allow_charge))
+
+
+def _read_composition(value: Any, rules: Rules) -> dict[str, float]:
+    """Read one composition, as :func:`parse_composition` does."""
     if isinstance(value, str):
-        return parse_formula(
-            value, deuterium_as_hydrogen=deuterium_as_hydrogen, allow_charge=allow_charge
-        )
-    if callable(getattr(value, "get_el_amt_dict", None)):  # pymatgen, without importing it
-        value = value.get_el_amt_dict()
-    if not isinstance(value, Mapping):
+        return _read_text(value, rules)
+    found = amounts_of(value)
+    if found is None:
         raise ValueError(
             f"Cannot read {shown(value)} as a composition: expected a formula string, "
-            "a {symbol: amount} mapping or a pymatgen Composition."
+            "a {symbol: amount} mapping, a pymatgen Composition or Structure, or ASE Atoms."
         )
-    if not value:
-        raise ValueError("Cannot read the composition {}: it is empty.")
+    if not found:
+        raise ValueError(f"Cannot read the composition {shown(value)}: it is empty.")
     amounts: dict[str, float] = {}
-    for key, raw in value.items():
+    for key, raw in found.items():
         symbol = str(getattr(key, "symbol", key))
-        if symbol == "D" and deuterium_as_hydrogen:
+        if symbol in ISOTOPES and (rules.clean or (symbol == "D" and rules.deuterium_as_hydrogen)):
             symbol = "H"
         if symbol not in ATOMIC_NUMBERS:
-            raise ValueError(
-                f"Cannot read the composition {shown(value)}: unknown element {shown(symbol)}."
-            )
+            reason = unknown(symbol, rules)
+            if symbol in ISOTOPES and rules.cleaner != Rules.cleaner:  # the caller's own cleaner
+                reason += f"; {rules.cleaner} reads it as hydrogen"
+            raise ValueError(f"Cannot read the composition {shown(value)}: {reason}.")
         try:
             refused = isinstance(raw, (bool, np.bool_, str, bytes))
             amount = math.nan if refused else float(raw)
         except (TypeError, ValueError, OverflowError):
             amount = math.nan
-        if not 0.0 < amount < _MAX_AMOUNT:
+        if not 0.0 < amount < MAX_AMOUNT:
             raise ValueError(
                 f"Cannot read the composition {shown(value)}: the amount of {symbol} must be "
                 f"a positive number, got {shown(raw)}."
             )
         amounts[symbol] = amounts.get(symbol, 0.0) + amount
+    return amounts
+
+
+def amounts_of(value: Any) -> Mapping[Any, Any] | None:
+    """Return the amounts of a composition that is not text, or None for another object.
+
+    pymatgen and ASE are not imported.
+    """
+    if isinstance(value, Mapping) and not callable(getattr(value, "get_el_amt_dict", None)):
+        return value
+    for composition in (value, getattr(value, "composition", None)):  # Structure, Molecule
+        if callable(getattr(composition, "get_el_amt_dict", None)):
+            return _of_pymatgen(composition)
+    if callable(getattr(value, "get_chemical_symbols", None)):  # ASE
+        return Counter(value.get_chemical_symbols())
+    return None
+
+
+def _of_pymatgen(composition: Any) -> Mapping[Any, Any]:
+    """Return the amounts by symbol; pymatgen itself counts deuterium as hydrogen."""
+    amounts: Mapping[Any, Any] = composition.get_el_amt_dict()
+    elements = [getattr(kind, "element", kind) for kind in getattr(composition, "elements", ())]
+    if any(getattr(element, "name", None) in ISOTOPES for element in elements):
+        by_name: Counter[str] = Counter()
+        for kind, amount in composition.items():
+            by_name[getattr(kind, "element", kind).name] += amount
+        return by_name
     return amounts
 
 
@@ -298,9 +287,9 @@ def parse_formulas(
     Parameters
     ----------
     X : sequence of shape (n_samples,) or (n_samples, 1)
-        Formula strings, ``{symbol: amount}`` mappings or pymatgen
-        ``Composition`` objects, or a mixture of them, as a list, an array, a Series
-        or a DataFrame of one column.
+        Formula strings, ``{symbol: amount}`` mappings, pymatgen ``Composition``,
+        ``Structure`` or ``Molecule`` objects, ASE ``Atoms``, or a mixture of them, as a
+        list, an array, or a Series or DataFrame of one column of pandas or polars.
     deuterium_as_hydrogen, allow_charge : bool, default=False
         As in :func:`parse_formula`.
 
@@ -323,13 +312,11 @@ def parse_formulas(
     >>> compositions[1]
     {'Ca': 1.0, 'O': 2.0, 'H': 2.0}
     """
-    return _read_formulas(
-        X, deuterium_as_hydrogen=deuterium_as_hydrogen, allow_charge=allow_charge
-    ).complete()
+    return _read_formulas(X, Rules(deuterium_as_hydrogen, allow_charge)).complete()
 
 
-def _read_formulas(X: Any, **options: bool) -> Reading[Compositions]:
-    """Read a column of compositions and reject bad rows; options are those of parse_formula."""
+def _read_formulas(X: Any, rules: Rules = OF_ESTIMATORS) -> Reading[Compositions]:
+    """Read a column of compositions and reject bad rows."""
     column = _as_column(X)
     n_samples = len(column)
     plain, rows, atomic_numbers, amounts = read_plain(column)
@@ -340,7 +327,7 @@ def _read_formulas(X: Any, **options: bool) -> Reading[Compositions]:
         other_amounts: list[float] = []
         for row in np.flatnonzero(~plain).tolist():
             try:
-                parsed = parse_composition(column[row], **options)
+                parsed = _read_composition(column[row], rules)
             except ValueError as error:
                 rejected[row] = str(error)
                 continue
@@ -399,7 +386,7 @@ def element_fractions(X: Any, dtype: str = "float32") -> NDArray[Any]:
 
 def _as_column(X: Any) -> list[Any]:
     """Convert any accepted container of compositions to a list, one item per row."""
-    if isinstance(X, (str, bytes, Mapping)) or callable(getattr(X, "get_el_amt_dict", None)):
+    if isinstance(X, (str, bytes)) or amounts_of(X) is not None:
         raise ValueError(
             f"Expected a sequence of formulas, got the single value {shown(X)}. "
             "Pass a list: [formula]."
@@ -407,14 +394,15 @@ def _as_column(X: Any) -> list[Any]:
     shape = getattr(X, "shape", None)
     if shape is not None:
         if len(shape) == 2 and shape[1] == 1:
-            X = X.to_numpy(dtype=object) if hasattr(X, "to_numpy") else np.asarray(X)
-            X = X[:, 0]
+            # By its name, a column of a frame keeps its type.
+            names = getattr(X, "columns", None)
+            X = np.asarray(X)[:, 0] if names is None else X[names[0]]
         elif len(shape) != 1:
             raise ValueError(
                 f"Expected one column of formulas, got an array of shape {tuple(shape)}. "
                 "Species per site require a prototype."
             )
-        return list(X.tolist())
+        return list(X.tolist() if hasattr(X, "tolist") else X.to_list())
     if not isinstance(X, Iterable) or isinstance(X, Set):
         raise ValueError(f"Expected a sequence of formulas, got {shown(X)}.")
     column = list(X)

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_elmodes._formula_grammar import OF_ESTIMATORS, Rules
 from sklearn_elmodes._rows import Reading, Reasons
 from sklearn_elmodes._validation import shown
+from sklearn_elmodes.compositions import write_amount
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, atomic_number
-from sklearn_elmodes.formulas import parse_composition
+from sklearn_elmodes.formulas import _read_composition
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,9 +94,13 @@ def parse_species(species: Any) -> dict[str, float]:
     >>> parse_species(11), parse_species("Na0.5K0.5")
     ({'Na': 1.0}, {'Na': 0.5, 'K': 0.5})
     """
+    return _parse_species(species, OF_ESTIMATORS)
+
+
+def _parse_species(species: Any, rules: Rules) -> dict[str, float]:
     if isinstance(species, Real):
         return {SYMBOLS[atomic_number(species) - 1]: 1.0}
-    return parse_composition(species)
+    return _read_composition(species, rules)
 
 
 def alchemical_path(
@@ -172,16 +178,22 @@ def _mixture(first: dict[str, float], last: dict[str, float], share: float) -> s
 
 def _written(amounts: Mapping[str, float]) -> str:
     """Format a species so that ``parse_species`` can read it."""
-    written = {symbol: f"{amount:.12f}" for symbol, amount in amounts.items()}
-    present = {symbol: text for symbol, text in written.items() if float(text)}
+    rounded = {symbol: round(amount, 12) for symbol, amount in amounts.items()}
+    present = {symbol: amount for symbol, amount in rounded.items() if amount}
     if len(present) == 1:
         return next(iter(present))
-    return "".join(symbol + text.rstrip("0") for symbol, text in present.items())
+    return "".join(symbol + write_amount(amount) for symbol, amount in present.items())
 
 
-def _read_occupations(X: Any, names: Sequence[Any] | None = None) -> Reading[Occupations]:
+def _read_occupations(
+    X: Any, names: Sequence[Any] | None = None, rules: Rules = OF_ESTIMATORS
+) -> Reading[Occupations]:
     """Read a matrix of species and reject bad rows; ``names`` are the names of the sites."""
-    return _as_matrix(X).then(_factorize).then(lambda factorized: _read_species(*factorized, names))
+    return (
+        _as_matrix(X)
+        .then(_factorize)
+        .then(lambda factorized: _read_species(*factorized, names, rules))
+    )
 
 
 def _as_matrix(X: Any) -> Reading[NDArray[Any]]:
@@ -235,14 +247,14 @@ def _factorize(X: NDArray[Any]) -> tuple[Factorized, Reasons]:
 
 
 def _read_species(
-    sites: NDArray[np.intp], entries: list[Any], names: Sequence[Any] | None
+    sites: NDArray[np.intp], entries: list[Any], names: Sequence[Any] | None, rules: Rules
 ) -> tuple[Occupations, Reasons]:
     """Read each distinct entry once."""
     read = Occupations(sites, [{} for _ in entries])
     wrong: dict[int, str] = {}
     for index in read.present.tolist():
         try:
-            read.species[index].update(parse_species(entries[index]))
+            read.species[index].update(_parse_species(entries[index], rules))
         except ValueError as error:
             wrong[index] = str(error)
     return read, _reasons_by_site(read, wrong, names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import replace
 from numbers import Integral
 from typing import Any, Self
 
@@ -19,6 +20,7 @@ from sklearn.utils.validation import (
 
 from sklearn_elmodes import _inputs
 from sklearn_elmodes._features import Layout, layout_of
+from sklearn_elmodes._formula_grammar import OF_ESTIMATORS
 from sklearn_elmodes._rows import Reading
 from sklearn_elmodes._validation import own_parameters, strings
 from sklearn_elmodes.autoencoder import ElementAutoencoder
@@ -66,6 +68,12 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
     autoencoder : ElementAutoencoder, default=None
         Auto-encoder to clone and train; its ``n_components`` is ignored. None means
         ``ElementAutoencoder(random_state=0)``.
+    formulas : {"strict", "clean"}, default="strict"
+        Which formulas are read. "strict" refuses all that
+        :func:`~sklearn_elmodes.formulas.parse_formula` refuses. "clean" also reads what
+        :func:`~sklearn_elmodes.formulas.clean_formula` can rewrite, such as ``Al₂O₃``,
+        ``TiO2 (rutile)`` or ``D2O``, without a message; ``clean_formula`` shows what it
+        changes.
 
     Attributes
     ----------
@@ -133,6 +141,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         "handle_unknown": [StrOptions({"error", "nan"})],
         "dtype": [StrOptions({"float32", "float64"})],
         "autoencoder": [ElementAutoencoder, None],
+        "formulas": [StrOptions({"strict", "clean"})],
     }
 
     def __init__(
@@ -146,6 +155,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         handle_unknown: str = "error",
         dtype: str = "float32",
         autoencoder: ElementAutoencoder | None = None,
+        formulas: str = "strict",
     ) -> None:
         self.n_components = n_components
         self.properties = properties
@@ -155,6 +165,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         self.handle_unknown = handle_unknown
         self.dtype = dtype
         self.autoencoder = autoencoder
+        self.formulas = formulas
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: InputLike, y: Any = None) -> ElementalModeTransformer:
@@ -163,9 +174,10 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : sequence of shape (n_samples,), (n_samples, 1) or (n_samples, n_sites)
-            Formula strings, ``{symbol: amount}`` mappings or pymatgen
-            ``Composition`` objects; or, with a prototype, the species on each
-            site: symbols, atomic numbers or mixtures such as ``"Na0.5K0.5"``.
+            Formula strings, ``{symbol: amount}`` mappings, pymatgen ``Composition`` or
+            ``Structure`` objects or ASE ``Atoms``; or, with a prototype, the species on
+            each site: symbols, atomic numbers or mixtures such as ``"Na0.5K0.5"``. Series
+            and DataFrames may be those of pandas or polars.
         y : None
             Ignored.
 
@@ -342,7 +354,8 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         _check_feature_names(self, X, reset=reset)
         if reset:
             self.n_features_in_ = _inputs.n_columns(X)
-        reading = _inputs.read(X, self.prototype_)
+        rules = replace(OF_ESTIMATORS, clean=self.formulas == "clean", cleaner='formulas="clean"')
+        reading = _inputs.read(X, self.prototype_, rules)
         if strict:
             missing = self._layout.without_modes(reading.matter, self.element_modes_)
             advice = ', or handle_unknown="nan".'

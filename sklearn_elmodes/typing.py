@@ -17,8 +17,36 @@ class ElementAmounts(Protocol):
         """Return the amounts by element symbol."""
 
 
-CompositionLike: TypeAlias = str | Mapping[str, float] | ElementAmounts
-"""One composition: a formula, ``{symbol: amount}``, or a pymatgen ``Composition``."""
+class HasComposition(Protocol):
+    """An object with a composition, such as pymatgen's ``Structure`` and ``Molecule``."""
+
+    @property
+    def composition(self) -> ElementAmounts:
+        """The composition."""
+
+
+class HasChemicalSymbols(Protocol):
+    """Atoms, such as those of ASE."""
+
+    def get_chemical_symbols(self) -> Sequence[str]:
+        """Return the element symbol of each atom."""
+
+
+class DataFrameLike(Protocol):
+    """A table of another package, such as a polars ``DataFrame`` or ``Series``."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of rows, and of columns if it is a DataFrame."""
+
+    def to_numpy(self) -> NDArray[Any]:
+        """Return the values."""
+
+
+CompositionLike: TypeAlias = (
+    str | Mapping[str, float] | ElementAmounts | HasComposition | HasChemicalSymbols
+)
+"""One composition: a formula, ``{symbol: amount}``, or an object of pymatgen or ASE."""
 
 SpeciesLike: TypeAlias = str | int | np.integer[Any] | Mapping[str, float]
 """The species on one site: a symbol, an atomic number, or a mixture such as "Na0.5K0.5"."""
@@ -29,5 +57,6 @@ InputLike: TypeAlias = (
     | NDArray[Any]
     | pd.Series
     | pd.DataFrame
+    | DataFrameLike
 )
 """X: one column of compositions or, with a prototype, one column of species per site."""

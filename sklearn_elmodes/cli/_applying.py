@@ -15,6 +15,7 @@ from sklearn_elmodes.cli._common import (
     check_prototype,
     echo_json,
     formula_option,
+    formulas_option,
     input_format_option,
     json_option,
     kind_of,
@@ -44,6 +45,7 @@ from sklearn_elmodes.cli._common import (
     help="Table with a column of formulas, instead of FORMULAS; - is standard input.",
 )
 @formula_option
+@formulas_option
 @input_format_option
 @output_option
 @json_option
@@ -54,6 +56,7 @@ def predict(
     formulas: tuple[str, ...],
     table: str | None,
     formula: str,
+    notation: str | None,
     input_format: str | None,
     output: str,
     as_json: bool,
@@ -70,12 +73,13 @@ def predict(
     if bool(formulas) == (table is not None):
         raise click.UsageError("Give either FORMULAS or --input.")
     check_outputs(output, inputs=[model, table], on_error=on_error, rejected=rejected)
+    import numpy as np
     import pandas as pd
 
-    from sklearn_elmodes.cli._rows import predict_rows, set_aside
+    from sklearn_elmodes.cli._rows import check_formulas, predict_rows, set_aside
     from sklearn_elmodes.cli._tables import read_table, take_column, write_table
 
-    pipeline = load(model)
+    pipeline = load(model, notation)
     if table is None:
         frame = pd.DataFrame({formula: list(formulas)}, dtype=object)
     else:
@@ -84,8 +88,9 @@ def predict(
         if name in frame:
             raise ValueError(f"The table already has a column {name!r}; rename it.")
     column = take_column(frame, formula, table or "The table")
-    valid, bad = pipeline[0].check_rows(column)
-    set_aside(frame, dict(bad["reason"]), on_error, rejected)
+    column, reasons = check_formulas(pipeline[0], column)
+    set_aside(frame, reasons, on_error, rejected)
+    valid = np.delete(np.arange(len(frame)), list(reasons))
     kept = frame.iloc[valid]
     write_table(kept.assign(**predict_rows(pipeline, column[valid])), output, as_json=as_json)
 
@@ -326,6 +331,7 @@ def _ranges(symbols: list[str]) -> str:
 @formula_option
 @click.option("--target", help="Name of the column with true values; required with --input.")
 @click.option("--unit", default="eV/atom", show_default=True, help="Unit of the target.")
+@formulas_option
 @input_format_option
 @set_aside_options
 @one_line_errors
@@ -336,6 +342,7 @@ def report(
     formula: str,
     target: str | None,
     unit: str,
+    notation: str | None,
     input_format: str | None,
     on_error: str,
     rejected: str | None,
@@ -351,7 +358,7 @@ def report(
     from sklearn_elmodes.cli._rows import predict_rows, read_labelled
     from sklearn_elmodes.report import write_report
 
-    pipeline = load(model)
+    pipeline = load(model, notation)
     predictions = None
     if table is not None and target is not None:
         rows = read_labelled(pipeline[0], table, input_format, formula, target, on_error, rejected)

@@ -43,6 +43,13 @@ json_option = click.option(
 formula_option = click.option(
     "--formula", default="formula", show_default=True, help="Name of the column with formulas."
 )
+formulas_option = click.option(
+    "--formulas",
+    "notation",
+    type=click.Choice(["strict", "clean"]),
+    help='Whether to clean formulas such as "Al₂O₃" or "TiO2 (rutile)", or to refuse them. '
+    "Default: as in the model; strict for a new one.",
+)
 input_format_option = click.option(
     "--input-format",
     type=click.Choice(["csv", "parquet", "jsonl"]),
@@ -146,8 +153,11 @@ def split_list(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def load(model: str) -> Any:
-    """Load a pipeline that predicts energies from formulas or sites."""
+def load(model: str, notation: str | None = None) -> Any:
+    """Load a pipeline that predicts energies from formulas or sites.
+
+    ``notation`` replaces its parameter ``formulas``, if given.
+    """
     from sklearn_elmodes import ElementalModeTransformer, FormationEnergyRegressor, load_model
     from sklearn_elmodes._model_files import find_model
 
@@ -160,6 +170,8 @@ def load(model: str) -> Any:
             f"{model} must be a pipeline from an ElementalModeTransformer to a "
             "FormationEnergyRegressor."
         )
+    if notation is not None:
+        pipeline[0].set_params(formulas=notation)
     return pipeline
 
 

@@ -8,13 +8,66 @@ import click
 import numpy as np
 import pandas as pd
 
+from sklearn_elmodes._cleaning import HEAVY_HYDROGEN
+from sklearn_elmodes._formula_grammar import Rules
 from sklearn_elmodes._validation import shown
 from sklearn_elmodes.applicability import widest_std
 from sklearn_elmodes.cli._common import progress
 from sklearn_elmodes.cli._tables import as_csv, numbers, read_table, take_column, write_table
-from sklearn_elmodes.formulas import element_fractions
+from sklearn_elmodes.compositions import write_formula
+from sklearn_elmodes.formulas import (
+    CleanedFormula,
+    _read_composition,
+    _read_formulas,
+    clean_formula,
+    element_fractions,
+)
 
 _CHUNK_ROWS = 50_000  # about a second, and many batches of a network
+_SHOWN_CHANGES = 3
+
+
+def check_formulas(transformer: Any, column: Any) -> tuple[Any, dict[int, str]]:
+    """Clean a column of formulas, if the transformer does, and find the rows it refuses.
+
+    Returns
+    -------
+    ndarray of object
+        The column; formulas that were cleaned are plain text.
+    dict of {int: str}
+        Reasons by row.
+    """
+    if transformer.formulas == "clean":
+        column = _cleaned(column)
+    _, bad = transformer.check_rows(column)
+    advice = ('formulas="clean"', "--formulas clean")  # in Python, and here
+    return column, {row: reason.replace(*advice) for row, reason in bad["reason"].items()}
+
+
+def _cleaned(column: Any) -> Any:
+    """Clean the formulas that the strict reader refuses, and say what was changed."""
+    column, notes = column.copy(), []
+    for row in sorted(_read_formulas(column).rejected):
+        try:
+            found = _clean(column[row])
+        except ValueError:
+            continue
+        changes = ", ".join(found.changes)
+        notes.append(f"row {row}, {shown(column[row])} to {shown(found.formula)} ({changes})")
+        column[row] = found.formula
+    if notes:
+        more = len(notes) - _SHOWN_CHANGES
+        listed = "; ".join(notes[:_SHOWN_CHANGES]) + (f"; and {more} more" if more > 0 else "")
+        click.echo(f"{len(notes)} of {len(column)} formulas were cleaned: {listed}.", err=True)
+    return column
+
+
+def _clean(value: Any) -> CleanedFormula:
+    if isinstance(value, str):
+        return clean_formula(value)
+    # A mapping is refused and then read only if it contains heavy hydrogen.
+    amounts = _read_composition(value, Rules(clean=True, has_options=False))
+    return CleanedFormula(write_formula(amounts), (HEAVY_HYDROGEN,))
 
 
 def set_aside(
@@ -87,13 +140,14 @@ def read_labelled(
     Returns
     -------
     DataFrame
-        Columns "row", counted from 0 in the table, "formula" and "true".
+        Columns "row", counted from 0 in the table, "formula" (cleaned, if the transformer
+        does) and "true".
     """
     frame = read_table(path, input_format)
     formulas = take_column(frame, formula, path)
     values, reasons = numbers(take_column(frame, target, path))
-    _, bad = transformer.check_rows(formulas)
-    reasons |= dict(bad["reason"])
+    formulas, refused = check_formulas(transformer, formulas)
+    reasons |= refused
     set_aside(frame, reasons, on_error, rejected)
     good = np.setdiff1d(np.arange(len(frame)), list(reasons))
     if not len(good):
@@ -106,9 +160,7 @@ def read_labelled(
 
 def _as_text(formula: Any) -> str:
     """Write a ``{symbol: amount}`` mapping from JSON lines as a formula."""
-    if isinstance(formula, str):
-        return formula
-    return "".join(f"{symbol}{amount:.12g}" for symbol, amount in formula.items() if amount)
+    return formula if isinstance(formula, str) else write_formula(formula)
 
 
 def composition_numbers(formulas: Any) -> Any:

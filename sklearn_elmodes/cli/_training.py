@@ -17,6 +17,7 @@ from sklearn_elmodes.cli._common import (
     check_prototype,
     echo_json,
     formula_option,
+    formulas_option,
     input_format_option,
     json_option,
     load,
@@ -73,6 +74,7 @@ def _training_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         input_format_option,
         click.option("--target", required=True, help="Name of the column with energies."),
+        formulas_option,
         formula_option,
     ):
         function = option(function)
@@ -87,6 +89,7 @@ def _pipeline(
     seed: int,
     freeze: str | None,
     calibrate_std: bool,
+    notation: str | None,
     **chosen: Any,
 ) -> Any:
     """Build the pipeline, with the modes and layers of a pretrained model if there is one."""
@@ -100,8 +103,8 @@ def _pipeline(
     settings |= {"freeze": freeze, "calibrate_std": calibrate_std}
     settings |= {"random_state": seed, "verbose": verbose}
     if pretrained is None:
-        return make_formation_energy_pipeline(prototype, **settings)
-    start = load(pretrained)
+        return make_formation_energy_pipeline(prototype, formulas=notation or "strict", **settings)
+    start = load(pretrained, notation)
     check_prototype(prototype, start, f"--pretrained {pretrained}")
     layers = {name: getattr(start[-1], name) for name in _LAYERS}
     prototype_ = start[0].prototype_
