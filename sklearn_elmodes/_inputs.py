@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn_elmodes._formula_grammar import OF_ESTIMATORS, Rules
 from sklearn_elmodes._rows import Reading, Reasons
 from sklearn_elmodes.compositions import Compositions
-from sklearn_elmodes.formulas import _as_column, _read_formulas, amounts_of
+from sklearn_elmodes.formulas import _amounts_of, _as_column, _read_formulas
 from sklearn_elmodes.occupations import Occupations, _read_occupations
 
 
@@ -106,7 +106,7 @@ def as_sequence(X: Any) -> Any:
     """Convert an iterable such as a generator to a list; return other objects unchanged."""
     if hasattr(X, "shape") or isinstance(X, (list, str, bytes, Mapping, Set)):
         return X
-    if amounts_of(X) is not None:  # one composition, such as a Structure
+    if _amounts_of(X) is not None:  # one composition, such as a Structure
         return X
     return list(X) if isinstance(X, Iterable) else X
 

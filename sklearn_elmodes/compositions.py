@@ -102,28 +102,11 @@ def write_formula(composition: Mapping[str, float]) -> str:
     >>> write_formula({"Na": 1e-5, "Cl": 2.0})
     'Na0.00001Cl2'
     """
-    return "".join(symbol + write_amount(amount) for symbol, amount in composition.items())
+    return "".join(symbol + _write_amount(amount) for symbol, amount in composition.items())
 
 
-def write_amount(amount: float) -> str:
-    """Write an amount for a formula, without an exponent.
-
-    Parameters
-    ----------
-    amount : float
-        Finite and positive.
-
-    Returns
-    -------
-    str
-        Of 12 significant digits, without zeros at the end.
-
-    Examples
-    --------
-    >>> from sklearn_elmodes.compositions import write_amount
-    >>> write_amount(1e-5), write_amount(2.0), write_amount(0.1 + 0.2)
-    ('0.00001', '2', '0.3')
-    """
+def _write_amount(amount: float) -> str:
+    """Write an amount without an exponent, to 12 significant digits."""
     return np.format_float_positional(float(amount), precision=12, fractional=False, trim="-")
 
 

@@ -9,7 +9,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matminer.featurizers.base import BaseFeaturizer
 from sklearn.exceptions import NotFittedError
 
@@ -150,11 +149,11 @@ class ElementalModes(BaseFeaturizer):
         """
         if return_errors and not ignore_errors:
             raise ValueError("Please set ignore_errors to True to use return_errors.")
-        if not isinstance(entries, (tuple, list, np.ndarray, pd.Series, pd.DataFrame)):
+        if not isinstance(entries, (tuple, list, np.ndarray)) and not hasattr(entries, "to_numpy"):
             raise ValueError(f"entries must be a list-like object, not {type(entries).__name__}.")
         if not len(entries):
             return []
-        if isinstance(entries, (pd.Series, pd.DataFrame)):
+        if hasattr(entries, "to_numpy"):  # pandas or polars
             entries = entries.to_numpy()
         reading = self._read(entries)
         if not ignore_errors:

@@ -220,7 +220,7 @@ def _read_composition(value: Any, rules: Rules) -> dict[str, float]:
     """Read one composition, as :func:`parse_composition` does."""
     if isinstance(value, str):
         return _read_text(value, rules)
-    found = amounts_of(value)
+    found = _amounts_of(value)
     if found is None:
         raise ValueError(
             f"Cannot read {shown(value)} as a composition: expected a formula string, "
@@ -252,7 +252,7 @@ def _read_composition(value: Any, rules: Rules) -> dict[str, float]:
     return amounts
 
 
-def amounts_of(value: Any) -> Mapping[Any, Any] | None:
+def _amounts_of(value: Any) -> Mapping[Any, Any] | None:
     """Return the amounts of a composition that is not text, or None for another object.
 
     pymatgen and ASE are not imported.
@@ -386,7 +386,7 @@ def element_fractions(X: Any, dtype: str = "float32") -> NDArray[Any]:
 
 def _as_column(X: Any) -> list[Any]:
     """Convert any accepted container of compositions to a list, one item per row."""
-    if isinstance(X, (str, bytes)) or amounts_of(X) is not None:
+    if isinstance(X, (str, bytes)) or _amounts_of(X) is not None:
         raise ValueError(
             f"Expected a sequence of formulas, got the single value {shown(X)}. "
             "Pass a list: [formula]."

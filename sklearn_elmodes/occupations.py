@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn_elmodes._formula_grammar import OF_ESTIMATORS, Rules
 from sklearn_elmodes._rows import Reading, Reasons
 from sklearn_elmodes._validation import shown
-from sklearn_elmodes.compositions import write_amount
+from sklearn_elmodes.compositions import _write_amount
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, atomic_number
 from sklearn_elmodes.formulas import _read_composition
 
@@ -182,7 +182,7 @@ def _written(amounts: Mapping[str, float]) -> str:
     present = {symbol: amount for symbol, amount in rounded.items() if amount}
     if len(present) == 1:
         return next(iter(present))
-    return "".join(symbol + write_amount(amount) for symbol, amount in present.items())
+    return "".join(symbol + _write_amount(amount) for symbol, amount in present.items())
 
 
 def _read_occupations(

@@ -37,6 +37,17 @@ def test_traces_too_small_to_write_are_left_out():
     assert crystals[:, 0].tolist() == ["Na", "Na0.5Rb0.5", "Rb"]
 
 
+def test_mixtures_are_written_as_they_are_read():
+    from sklearn_elmodes.occupations import _read_occupations
+
+    mixtures = [{"Na": 2.0, "K": 1.0}, {"Na": 1e-5, "K": 1.0}, {"Co": 2.5, "H": 2.0, "O": 1.0}]
+    for amounts in mixtures:
+        X = np.array([["".join(f"{symbol}{amount:.6f}" for symbol, amount in amounts.items())]])
+        written = _read_occupations(X).complete().describe(0)
+        assert parse_species(written) == amounts
+        assert "e" not in written
+
+
 @pytest.mark.parametrize(("start", "end"), PATHS)
 def test_end_points_have_the_energies_of_the_pure_crystals(model, start, end):
     _, crystals = alchemical_path(start, end)
