@@ -84,7 +84,8 @@ class _FormulaReader:
             raise self.fail(f"unexpected charge{advice}", charge.start())
         if charge:
             self.text = self.text[: charge.start()]
-        self.refuse_oxidation_states()
+        if "I" in self.text or "V" in self.text:
+            self.refuse_oxidation_states()
         water = _WATER.search(self.text)
         self.water_dot = water.start("dot") if water else -1  # its full stop
         self.first_seen: dict[str, int] = {}

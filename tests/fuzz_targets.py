@@ -27,7 +27,7 @@ from sklearn_elmodes import (
 )
 from sklearn_elmodes.cli import main
 from sklearn_elmodes.datasets._elpasolites import read_elpasolites
-from sklearn_elmodes.formulas import parse_formula, parse_formulas
+from sklearn_elmodes.formulas import clean_formula, parse_formula, parse_formulas
 
 STORED_MODEL = Path(__file__).parent / "data" / "model_schema_1.safetensors"
 
@@ -68,6 +68,13 @@ def formula(data):
         else:
             assert column[1] == amounts
             assert column[2] == {"H": 2, "O": 1}
+    try:
+        cleaned = clean_formula(text)
+    except ValueError as error:
+        assert len(str(error)) < 500
+    else:
+        assert parse_formula(cleaned.formula)
+        assert not clean_formula(cleaned.formula).changes
 
 
 def prototype(data):
@@ -202,7 +209,16 @@ TARGETS = {
 }
 
 SEEDS = {
-    "formula": [b"Ca(OH)2", b"CuSO4.5H2O", b"[Co(NH3)6]Cl3^3+", "CuSO4·5H2O".encode(), b"D2O"],
+    "formula": [
+        b"Ca(OH)2",
+        b"CuSO4.5H2O",
+        b"[Co(NH3)6]Cl3^3+",
+        "CuSO4·5H2O".encode(),
+        b"D2O",
+        b"Fe(III)2O3",
+        b"$\\mathrm{Al_2O_{3}}$ (rutile)",
+        b"0.9PbTiO3-0.1BiFeO3",
+    ],
     "prototype": [b"elpasolite,K2NaAlF6", b"rock-salt,NaCl", b"ABC2D6,K2NaAlF6", b"A2BC4,MgAl2O4"],
     "compositions": [b'Na,Al,K,F\nNa0.5K0.5,13,"K",9', b"NaCl\nK2NaAlF6", b'{"Na":1}\nnull\n1e400'],
     "properties": [b"symbol,a,b\nNa,1,2\nCl,3,\nK,4,5\n", b'Na,1,{}\nCl,1e999,"x",2\nK,null'],

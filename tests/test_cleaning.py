@@ -262,7 +262,7 @@ class TestTransformer:
         np.testing.assert_array_equal(found, expected)
         np.testing.assert_array_equal(clean.transform(["K₂NaAlF₆"]), clean.transform(["K2NaAlF6"]))
         with pytest.raises(
-            ValueError, match="site A: .* formulas=\"clean\" reads it as 'Na0.5K0.5'"
+            ValueError, match=r"site A: .* formulas=.clean. reads it as 'Na0.5K0.5'"
         ):
             clean.set_params(formulas="strict").transform([["Na₀.₅K₀.₅", "Al", "K", "F"]])
 

@@ -175,3 +175,76 @@ def test_many_rows_are_predicted_in_parts(monkeypatch):
     assert predict(*FORMULAS * 3).stdout == whole
     result = predict(*FORMULAS * 3, "NaCl")
     assert "Row 6: Na1 Cl1" in result.stderr
+
+
+TYPED = ["K₂NaAlF₆", "Cs2NaBiCl6 (cubic)", "K2NaAlF6", "Cs<sub>2</sub>NaBiCl6", "\ufeffK2NaAlF6"]
+
+
+def test_formulas_are_cleaned_on_request(tmp_path, energies):
+    (tmp_path / "in.csv").write_text("formula\n" + "\n".join(TYPED) + "\n")
+    strict = predict("-i", tmp_path / "in.csv")
+    assert strict.exit_code == 1
+    assert (
+        "Error: Row 0: Cannot read the formula 'K₂NaAlF₆': '₂' is not a plain digit 0-9 at "
+        "position 1; --formulas clean reads it as 'K2NaAlF6'. (and 3 more;"
+    ) in strict.stderr
+    clean = predict("-i", tmp_path / "in.csv", "--formulas", "clean")
+    assert clean.exit_code == 0, clean.output
+    found = pd.read_csv(io.StringIO(clean.stdout))
+    assert found["formula"].tolist() == TYPED  # columns of the user are not changed
+    np.testing.assert_allclose(found["predicted"], energies[[0, 1, 0, 1, 0]], atol=1e-6)
+    assert clean.stderr == (
+        "4 of 5 formulas were cleaned: row 0, 'K₂NaAlF₆' to 'K2NaAlF6' (subscript digits); row 1, "
+        "'Cs2NaBiCl6 (cubic)' to 'Cs2NaBiCl6' (phase label); row 3, 'Cs<sub>2</sub>NaBiCl6' to "
+        "'Cs2NaBiCl6' (HTML, subscript digits); and 1 more.\n"
+    )
+    one = predict("K₂NaAlF₆", "K2NaAl-x", "--formulas", "clean", "--on-error", "skip", "--json")
+    assert json.loads(one.stdout)["formula"] == "K₂NaAlF₆"
+    assert "1 of 2 rows were skipped" in one.stderr
+    assert "--formulas" not in predict("K2NaAlF6").stderr
+
+
+def test_small_amounts_in_json_lines_are_read_back(tmp_path):
+    lines = [
+        {"formula": {"Na": 1e-5, "Cl": 1}, "e": -0.1},
+        {"formula": {"Na": 1, "Cl": 1}, "e": -2.1},
+        {"formula": {"K": 1, "Cl": 1}, "e": -2.2},
+        {"formula": {"Na": 2.5e-7, "Cl": 1}, "e": -0.1},
+        {"formula": {"D": 2, "O": 1}, "e": -1.0},
+        {"formula": "Al₂O₃", "e": -3.4},
+    ]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    command = ["evaluate", tmp_path / "in.jsonl", "--target", "e", "--folds", 2, "--max-iter", 1]
+    command += ["--n-estimators", 1]
+    run = [*map(str, command)]
+    strict = CliRunner().invoke(main, [*run, "--on-error", "skip"])
+    assert strict.exit_code == 0, strict.output
+    assert "2 of 6 rows were skipped" in strict.stderr
+    assert "row 0, Na0.00001Cl1:" in strict.stdout
+    assert "row 3, Na0.00000025Cl1:" in strict.stdout
+    assert "--formulas clean reads it as hydrogen" in strict.stderr
+    clean = CliRunner().invoke(main, [*run, "--formulas", "clean"])
+    assert clean.exit_code == 0, clean.output
+    assert "2-fold cross-validation on 6 rows" in clean.stdout
+    assert "row 5, Al2O3:" in clean.stdout
+    assert "{'D': 2, 'O': 1} to 'H2O1' (heavy hydrogen as hydrogen)" in clean.stderr
+
+
+def test_a_model_keeps_how_its_formulas_are_read(tmp_path):
+    (tmp_path / "t.csv").write_text("formula,e\nAl₂O₃,-3.4\nNaCl (s),-2.1\nMgO,-3.1\n")
+    path = str(tmp_path / "m.safetensors")
+    for start in ([], ["--pretrained", "oqmd"]):
+        command = ["train", str(tmp_path / "t.csv"), "--target", "e", "--max-iter", "1"]
+        result = CliRunner().invoke(main, [*command, *start, "--formulas", "clean", "-o", path])
+        assert result.exit_code == 0, result.output
+        assert "2 of 3 formulas were cleaned" in result.stderr
+        assert load_model(path)[0].formulas == "clean"
+        result = CliRunner().invoke(main, ["predict", path, "Al₂O₃"])
+        assert result.exit_code == 0, result.output
+        result = CliRunner().invoke(main, ["predict", path, "Al₂O₃", "--formulas", "strict"])
+        assert result.exit_code == 1
+    page = tmp_path / "r.html"
+    command = ["report", path, "-i", str(tmp_path / "t.csv"), "--target", "e", "-o", str(page)]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    assert "Al2O3" in page.read_text()

@@ -3,6 +3,7 @@
 import inspect
 import pickle
 import warnings
+from importlib.util import find_spec
 
 import joblib
 import numpy as np
@@ -106,6 +107,11 @@ TRANSFORMER_CHECKS = [
     "check_transformer_get_feature_names_out",
     "check_transformer_get_feature_names_out_pandas",
 ]
+if find_spec("polars"):
+    TRANSFORMER_CHECKS += [
+        "check_global_set_output_transform_polars",
+        "check_set_output_transform_polars",
+    ]
 NOT_FOR_ONE_COLUMN = {
     "check_dataframe_column_names_consistency": "drops and reorders columns",
     "check_n_features_in_after_fitting": "drops a column",
