@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_elmodes._inputs import read
+from sklearn_elmodes._prototype_formulas import KNOWN, read_orders, read_site_sets, read_sites
 from sklearn_elmodes._rows import Reasons, raise_first
 from sklearn_elmodes._symmetry import (
     canonical_order,
@@ -24,16 +24,6 @@ from sklearn_elmodes.compositions import Compositions, format_composition
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS
 from sklearn_elmodes.occupations import _reasons_by_site
 
-# Formula and equivalent sites of named structures. In rock salt and in elpasolite a
-# translation by half a cell exchanges A and B, and maps C onto C and D onto D. In
-# perovskite A and B differ in coordination.
-_KNOWN: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
-    "elpasolite": ("ABC2D6", (("A", "B"),)),
-    "perovskite": ("ABX3", ()),
-    "rock-salt": ("AB", (("A", "B"),)),
-}
-_SITE = re.compile(r"([A-Z])([0-9]*)")
-_MAX_SITES = 12
 _TOLERANCE = 1e-6  # relative, for amounts such as 0.3333333
 
 
@@ -109,19 +99,19 @@ class Prototype:
     ) -> None:
         if not isinstance(formula, str):
             raise ValueError(f"A prototype is a string such as 'elpasolite', got {shown(formula)}.")
-        self.formula, known = _KNOWN.get(formula, (formula, ()))
-        self.sites, self.multiplicities = _read_sites(formula, self.formula)
-        self.name = formula if formula in _KNOWN else None
+        self.formula, known = KNOWN.get(formula, (formula, ()))
+        self.sites, self.multiplicities = read_sites(formula, self.formula)
+        self.name = formula if formula in KNOWN else None
         if permutations is not None:
             if equivalent_sites is not None:
                 raise ValueError("Give either equivalent_sites or permutations, not both.")
-            orders = _read_orders(self.sites, self.formula, permutations)
+            orders = read_orders(self.sites, self.formula, permutations)
             self.permutations = permutation_group(len(self.sites), permutations=orders)
             sets = equivalent_sets(self.permutations) or ()
             self.equivalent_sites = tuple(tuple(self.sites[i] for i in sites) for sites in sets)
         else:
             listed = known if equivalent_sites is None else equivalent_sites
-            self.equivalent_sites = _read_site_sets(self.sites, self.formula, listed)
+            self.equivalent_sites = read_site_sets(self.sites, self.formula, listed)
             self.permutations = permutation_group(len(self.sites), self.equivalent_site_indices)
         for order in self.permutations:
             for site, source in enumerate(order):
@@ -329,8 +319,8 @@ class Prototype:
 
     def _advice(self) -> str:
         """Suggest how to make an assignment unique, for a message."""
-        names = [name for name, (formula, _) in _KNOWN.items() if formula == self.formula]
-        symmetric = [name for name in names if _KNOWN[name][1]]
+        names = [name for name, (formula, _) in KNOWN.items() if formula == self.formula]
+        symmetric = [name for name in names if KNOWN[name][1]]
         if self.name is None and symmetric:
             return f"name the structure if it is {symmetric[0]!r}, or declare equivalent_sites"
         return "declare equivalent_sites"
@@ -467,67 +457,3 @@ class Prototype:
             alike.setdefault(multiplicity, set()).add(site)
         groups = [set(group) for group in self.equivalent_site_indices]
         return all(len(sites) == 1 or sites in groups for sites in alike.values())
-
-
-def _read_sites(given: str, formula: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Read the sites of a formula and their multiplicities."""
-    found = _SITE.findall(formula)
-    sites = tuple(letter for letter, _ in found)
-    if not found or "".join(map("".join, found)) != formula or len(set(sites)) != len(sites):
-        raise ValueError(
-            f"Cannot read the prototype {shown(given)}: write each site once, as a capital "
-            "letter with its multiplicity, such as 'ABC2D6', or use a name: "
-            f"{', '.join(_KNOWN)}."
-        )
-    multiplicities = tuple(int(digits[:9] or 1) for _, digits in found)
-    if len(sites) > _MAX_SITES:
-        raise ValueError(f"The prototype {shown(given)} has more than {_MAX_SITES} sites.")
-    if min(multiplicities) < 1 or any(len(digits) > 3 for _, digits in found):
-        raise ValueError(
-            f"Cannot read the prototype {shown(given)}: multiplicities lie between 1 and 999."
-        )
-    return sites, multiplicities
-
-
-def _read_site_sets(
-    sites: tuple[str, ...], formula: str, equivalent_sites: Any
-) -> tuple[tuple[str, ...], ...]:
-    """Check sets of equivalent sites."""
-    message = (
-        f"equivalent_sites={shown(equivalent_sites)} must be a sequence of sets of two "
-        'sites or more, such as [("A", "B")].'
-    )
-    try:
-        given = list(equivalent_sites)
-        sets = tuple(tuple(group) for group in given)
-    except TypeError:
-        raise ValueError(message) from None
-    if (
-        isinstance(equivalent_sites, str)
-        or any(isinstance(group, str) for group in given)
-        or not all(
-            len(group) > 1 and all(isinstance(site, str) for site in group) for group in sets
-        )
-    ):
-        raise ValueError(message)
-    listed = [site for group in sets for site in group]
-    if len(set(listed)) != len(listed) or not set(listed) <= set(sites):
-        raise ValueError(
-            f"equivalent_sites={shown(equivalent_sites)} must name sites of {formula!r}, each once."
-        )
-    return sets
-
-
-def _read_orders(sites: tuple[str, ...], formula: str, permutations: Any) -> list[tuple[int, ...]]:
-    """Convert permutations from letters of the sites to indices."""
-    message = (
-        f"permutations={shown(permutations)} must be orders of the sites of {formula!r}, "
-        f"such as [{''.join(reversed(sites))!r}]."
-    )
-    try:
-        orders = [] if isinstance(permutations, str) else [tuple(order) for order in permutations]
-    except TypeError:
-        raise ValueError(message) from None
-    if not orders or any(sorted(map(str, order)) != sorted(sites) for order in orders):
-        raise ValueError(message)
-    return [tuple(map(sites.index, order)) for order in orders]

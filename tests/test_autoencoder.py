@@ -89,6 +89,22 @@ def test_missing_values_are_imputed(table):
     assert np.abs(restored - truth).mean() < 0.5 * np.abs(truth - truth.mean()).mean()
 
 
+def test_a_gap_is_not_the_mean(table):
+    """The encoder reads that a value is missing, not a value that it might have."""
+    gappy = table.copy()
+    gappy.iloc[::4, 3] = np.nan
+    autoencoder = ElementAutoencoder(3, max_iter=100, random_state=0).fit(gappy)
+    n = gappy.shape[1]
+    gap_weights = autoencoder.encoder_[0][0][n:]
+    assert np.abs(gap_weights[3]).max() > 1e-3
+    assert not gap_weights[[0, 1, 2]].any()  # never missing
+    filled = gappy.fillna(gappy.mean())
+    differ = np.abs(autoencoder.transform(gappy) - autoencoder.transform(filled)).max(axis=1)
+    missing = gappy.isna().any(axis=1).to_numpy()
+    assert differ[missing].min() > 1e-4
+    np.testing.assert_array_equal(differ[~missing], 0)
+
+
 def test_a_value_never_missing_in_fit_is_imputed_by_the_mean(fitted, table):
     row = table.loc[["Na"]].copy()
     modes = fitted.transform(row)

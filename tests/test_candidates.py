@@ -202,6 +202,18 @@ def test_charge_balance_of_crystals():
     assert expected
 
 
+def test_an_element_without_oxidation_states_is_never_neutral(monkeypatch):
+    states = {"Na": [1], "Cl": [-1]}
+    for most in (0, 10**9):  # in sets, and in a table
+        monkeypatch.setattr(_oxidation_states, "_MAX_CHARGE", most)
+        space = FormulaCandidates(
+            ["Na", "Cl", "Ne"], n_elements=(1, 2, 3), amounts=range(1, 3), oxidation_states=states
+        )
+        assert list(space) == ["NaCl"]
+        crystals = Prototype("ABC").candidates(["Na", "Cl", "Ne"], oxidation_states=states)
+        assert len(crystals) == 0
+
+
 @pytest.mark.parametrize("most", [0, 10**9])  # in sets, and in a table
 def test_fractions_of_a_charge(monkeypatch, most):
     """Mean oxidation states take little memory and time."""

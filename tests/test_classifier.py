@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import softmax
 from sklearn.compose import make_column_transformer
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
@@ -59,6 +60,36 @@ def test_it_learns_classes_and_their_probabilities(data):
     shares = np.bincount(np.unique(y[:300], return_inverse=True)[1]) / 300
     assert log_loss(y[300:], probability) < 0.3 * log_loss(y[300:], np.tile(shares, (100, 1)))
     assert model[-1].loss_curve_[-1] < 0.5 * model[-1].loss_curve_[0]
+
+
+def test_probabilities_are_the_mean_of_those_of_the_members(data):
+    formulas_, classes = data
+    model = formulas(n_estimators=3, max_iter=3).fit(formulas_, classes)
+    outputs = model[-1]._outputs(model[:-1].transform(formulas_))
+    expected = softmax(outputs, axis=2).mean(axis=0)
+    np.testing.assert_allclose(model.predict_proba(formulas_), expected)
+    assert np.abs(softmax(outputs.mean(axis=0), axis=1) - expected).max() > 1e-4
+
+
+def test_rows_held_out_are_stratified_and_not_trained_on(monkeypatch):
+    rng = np.random.RandomState(0)
+    X, classes = rng.uniform(size=(200, 3)), np.repeat([0, 1, 2], [20, 60, 120])
+    seen = []
+    train = ElementalModeClassifier._train
+
+    def spy(self, X, y, held_out, *args, **settings):
+        seen.append((X, y, *held_out))
+        return train(self, X, y, held_out, *args, **settings)
+
+    monkeypatch.setattr(ElementalModeClassifier, "_train", spy)
+    settings = {"hidden_layer_sizes": (4,), "max_iter": 2, "validation_fraction": 0.1}
+    ElementalModeClassifier(early_stopping=True, random_state=0, **settings).fit(X, classes)
+    rows, own, held_out, others = seen[0]
+    assert np.bincount(others).tolist() == [2, 6, 12]
+    assert np.bincount(own).tolist() == [18, 54, 108]
+    together = {row.tobytes() for row in [*rows, *held_out]}
+    assert together == {row.tobytes() for row in X}
+    assert len(together) == len(rows) + len(held_out)
 
 
 def test_early_stopping_holds_out_every_class(data):

@@ -1,11 +1,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_validate
 
 from sklearn_elmodes import LeaveOneElementOut, make_formation_energy_pipeline
 from sklearn_elmodes.elements import ATOMIC_NUMBERS
+from sklearn_elmodes.model_selection import predict_held_out
 
 FORMULAS = ["NaCl", "KCl", "KBr", "MgO", "Na2MgCl4"]
 SMALL = {"n_estimators": 1, "hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
@@ -18,6 +19,25 @@ def test_every_element_is_held_out_once():
         assert [element in formula for formula in FORMULAS] == [i in test for i in range(5)]
         assert sorted([*train, *test]) == list(range(5))
     assert LeaveOneElementOut().get_n_splits(FORMULAS) == 6
+
+
+class Memory(RegressorMixin, BaseEstimator):
+    """Predict 1 for rows of the training data, 0 for others."""
+
+    def fit(self, X, y):
+        self.known_ = {(formula, value) for formula, value in zip(X, y, strict=True)}
+        return self
+
+    def predict(self, X):
+        return np.array([float(formula in {f for f, _ in self.known_}) for formula in X])
+
+
+@pytest.mark.parametrize("cv", [3, LeaveOneElementOut()])
+def test_predicted_rows_are_not_trained_on(cv):
+    X = ["NaCl", "KCl", "KBr", "NaBr", "LiF", "LiCl"]
+    found = predict_held_out(Memory(), X, np.arange(6.0), cv=cv)
+    assert not found["predicted"].any()
+    assert set(found["row"]) == set(range(6))
 
 
 def test_min_samples_and_elements():

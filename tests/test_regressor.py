@@ -138,6 +138,36 @@ def test_calibration_uses_the_rows_of_early_stopping(crystals):
         FormationEnergyRegressor(4, calibrate_std=True, n_estimators=1).fit(X, y)
 
 
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_calibration_sees_rows_that_training_did_not(crystals, monkeypatch, early_stopping):
+    X, y = crystals
+    trainings, held_out, stds = [], [], []
+    train, calibrate = FormationEnergyRegressor._train, FormationEnergyRegressor._calibrate
+
+    def spy_on_training(self, X, *args, **settings):
+        trainings.append({row.tobytes() for row in X})
+        return train(self, X, *args, **settings)
+
+    def spy_on_calibration(self, X, y):
+        held_out.append({row.tobytes() for row in X})
+        members = self._members(X)
+        calibrate(self, X, y)
+        error = y * self.target_scale_ + self.target_mean_ - members.mean(axis=0)
+        stds.append((error, members.std(axis=0, ddof=1)))
+
+    monkeypatch.setattr(FormationEnergyRegressor, "_train", spy_on_training)
+    monkeypatch.setattr(FormationEnergyRegressor, "_calibrate", spy_on_calibration)
+    settings = {**SMALL, "max_iter": 2, "early_stopping": early_stopping}
+    model = FormationEnergyRegressor(4, calibrate_std=True, **settings).fit(X, y)
+    everything = {row.tobytes() for row in X.astype(X.dtype)}
+    assert not trainings[0] & held_out[0]
+    assert trainings[0] | held_out[0] == everything
+    assert len(held_out[0]) == pytest.approx(0.1 * len(everything), abs=2)
+    assert trainings[1:] == ([] if early_stopping else [everything])
+    # The standard deviation of a sample, as predict returns it.
+    assert (model.std_floor_, model.std_scale_) == fit_std(*stds[0])
+
+
 @pytest.mark.parametrize("layout", ["table", "sites", "set"])
 def test_equal_rows_are_held_out_together(layout):
     rng = np.random.RandomState(0)

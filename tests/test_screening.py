@@ -170,6 +170,22 @@ def test_any_regressor_and_any_sequence(model, space):
     assert_same(screen(model, rows, k=4), screen(model, space[:20], k=4))
 
 
+def test_a_std_at_the_limit_is_allowed(model, space, everything):
+    limit = float(np.sort(everything["std"])[10])
+    found = screen(model, space, k=10**6, max_std=limit)
+    assert len(found) == 11
+    assert found["std"].max() == limit
+
+
+@pytest.mark.parametrize("objective", ["min", "max", lambda frame: 0 * frame["predicted"]])
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_of_equal_candidates_the_first_win(objective, batch_size):
+    formulas = ["NaCl", "KCl", "LiF", "KBr", "CsI"]
+    found = screen(Constant().fit(None), formulas, k=2, objective=objective, batch_size=batch_size)
+    assert found.index.tolist() == [0, 1]
+    assert found["formula"].tolist() == formulas[:2]
+
+
 class Constant(RegressorMixin, BaseEstimator):
     """Predict a constant, which may be NaN."""
 
