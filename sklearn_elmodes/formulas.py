@@ -78,7 +78,7 @@ def parse_formula(
 
 @dataclass(frozen=True)
 class CleanedFormula:
-    """The result of :func:`clean_formula`.
+    """A formula, as cleaned, and the changes.
 
     Attributes
     ----------
