@@ -18,11 +18,12 @@ _ALLOY = re.compile(
     r"(?:[0-9.]+ ?(?:wt|at|mol)?\.? ?%? ?)?[A-Z][a-z]?"
     r"(?: ?[-–] ?(?:[0-9.]+ ?(?:wt|at|mol)?\.? ?%? ?)[A-Z][a-z]?)+"
 )
-_SYSTEM = re.compile(r"[A-Z][a-z]?(?: ?[-–/] ?[A-Z][a-z]?)+")
+_SYSTEM = re.compile(r"[A-Z][A-Za-z0-9.()\[\]]*(?: ?[-–/] ?[A-Z][A-Za-z0-9.()\[\]]*)+")
+_CHARGE = re.compile(r"[(\[{](?:[0-9]*[+-]|[+-][0-9]+)[)\]}]|[⁰¹²³⁴-⁹]*[⁺⁻]|<sup>|\^\{")
 _PERCENT_MIXTURE = re.compile(
     r"[0-9.]+ ?%? ?[A-Z(\[{][^-–+]*(?: ?[-–+] ?[0-9.]+ ?%? ?[A-Z(\[{][^-–+]*)+"
 )
-_VARIABLE = re.compile(r"(?P<before>[A-Z]?[a-z]?)[-+±–−₋]? ?(?P<name>[xyzuwnδₓ])(?![a-z])")
+_VARIABLE = re.compile(r"(?P<before>[A-Z]?[a-z]?)[-+±–−₋]? ?(?P<name>[xyzuwnδₓ]|\\delta)(?![a-z])")
 _MISSING_DOT = re.compile(r"[₀-₉](?P<next>[0-9½¼])")
 _LABEL = re.compile(r"[A-Z].*?[-_ (\[]+(?P<label>[a-z]{3,}(?:[ -][a-z]+)*)[)\]]?")
 
@@ -50,7 +51,7 @@ def _identifier(text: str) -> str | None:
 
 
 def _name(text: str) -> str | None:
-    words = re.split(r"[ -]+", text.strip())
+    words = re.split(r"[ -]+", re.sub(r"\([IV]+\)", "", text).strip())
     if all(word.isascii() and word.isalpha() for word in words) and any(
         map(_NAME.fullmatch, words)
     ):
@@ -84,7 +85,7 @@ def _alloy(text: str) -> str | None:
             "as Ti0.86Al0.1V0.04"
         )
     if _SYSTEM.fullmatch(text.strip()):
-        return "it names elements without their amounts"
+        return "its parts have no amounts (write a formula, such as Fe0.5Ni0.5)"
     return None
 
 
@@ -107,6 +108,13 @@ def _variable(text: str) -> str | None:
     return None
 
 
+def _charge(text: str) -> str | None:
+    found = _CHARGE.search(text)
+    return (
+        None if found is None else f"unexpected charge (leave it out) at position {found.start()}"
+    )
+
+
 def _missing_dot(text: str) -> str | None:
     found = _MISSING_DOT.search(text)
     if found is None:
@@ -127,6 +135,7 @@ _FINDERS: tuple[Callable[[str], str | None], ...] = (
     _alloy,
     _mixture,
     _variable,
+    _charge,
     _missing_dot,
     _label,
 )
