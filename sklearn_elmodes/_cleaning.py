@@ -16,7 +16,8 @@ HEAVY_HYDROGEN = "heavy hydrogen as hydrogen"
 
 _LONGEST = 200  # characters; a longer text is not cleaned
 
-_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"))
+_CUT = "\0"  # where something was removed; two numbers must not meet there
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"), _CUT)
 _ALIKE = {
     **dict.fromkeys(map(ord, "\u00a0\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"), " "),
     **dict.fromkeys(map(ord, "\u202f\u3000\t"), " "),
@@ -42,7 +43,7 @@ wustite zinc[-\x20]?blende zircon
 _NAME = f"(?:{'|'.join(sorted([*_GREEK, *_NAMES.split()], key=len, reverse=True))}|[α-γε-ω])"
 _LABEL = rf"{_NAME}(?:[ ,_-]+{_NAME})*"
 _BEFORE = re.compile(
-    rf"(?:[α-ω][′']?-|(?:wz|zb|rs|[achmortw])-|[0-9]{{1,2}}[HRCT]-|{_LABEL}[ -]+)(?=[A-Z(\[{{])"
+    rf"(?:[α-ω][′']?-|(?:wz|zb|rs|[achmortw]|2H|3C|3R|4H|6H|15R|1T)-|{_LABEL}[ -]+)(?=[A-Z(\[{{])"
 )
 _IN_BRACKETS = re.compile(rf" ?(?:\((?:s|l|g|aq|c|cr|am|{_LABEL})\)|\[{_LABEL}\])\Z")
 _AFTER = re.compile(rf"(?<=[A-Za-z0-9)\]}}])(?: ?[-_,] ?| ){_LABEL}\Z")
@@ -51,9 +52,10 @@ _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 _SCIENTIFIC = re.compile(rf"(?<![0-9.])({_NUMBER}[eE][+-]?[0-9]{{1,2}})(?![0-9.])")
 _FRACTION = re.compile(
     rf"(?<![0-9./])(?:(?P<whole>[0-9]*)(?P<vulgar>[{_VULGAR}])"
-    r"|(?P<above>[0-9]{1,3})/(?P<below>[1-9][0-9]{0,2}))(?![0-9./])"
+    r"|(?P<above>[1-9])/(?P<below>[1-9][0-9]?))(?![0-9./])"
 )
 _PART = re.compile(rf"(?P<share>{_NUMBER}) ?[*·]? ?(?P<formula>[A-Z(\[{{][^-+ ]*)")
+_NUMERIC = rf"[0-9.₀-₉{_VULGAR}]"
 _ATOM = re.compile(rf"(?:[A-Z][a-z]?|\([^() ]*\))(?:{_NUMBER})?")
 
 
@@ -63,9 +65,13 @@ def tidy(text: str) -> tuple[str, tuple[str, ...]]:
     The result need not be a formula: pass it to the strict reader.
     """
     changes = []
-    if len(text) <= _LONGEST:
+    text = text.strip()
+    if len(text) <= _LONGEST and _CUT not in text:
         for name, step in _STEPS:
             rewritten = step(text)
+            if re.search(rf"{_NUMERIC}{_CUT}+{_NUMERIC}", rewritten):
+                break  # "CuSO4" and "5H2O" in markup of their own
+            rewritten = rewritten.replace(_CUT, "")
             if rewritten != text:
                 changes.append(name)
                 text = rewritten
@@ -78,25 +84,27 @@ def _without_invisible(text: str) -> str:
 
 def _from_html(text: str) -> str:
     text = html.unescape(text) if "&" in text else text
-    text = re.sub(r"</?(?:i|em|b|strong)>", "", text)
+    text = re.sub(r"</?(?:i|em|b|strong)>", _CUT, text)
     return re.sub(r"<sub>([^<>]*)</sub>", lambda sub: sub[1].translate(_SUBSCRIPTS), text)
 
 
 def _from_latex(text: str) -> str:
-    if not re.search(r"[$\\_]", text):
+    if not re.search(r"[$\\_]", text) or text.count("$") % 2:
         return text
-    text = text.replace("$", "")
+    text = text.replace("$", _CUT)
     text = re.sub(r"\\(?:cdot|times|bullet)(?![a-z]) *", "·", text)
     text = re.sub(rf"\\({'|'.join(_GREEK)})(?![a-z])", lambda name: _LETTERS[name[1]], text)
-    text = re.sub(r"\\[,;:! ]", "", text)
-    before = ""
+    text = re.sub(r"\\[,;:! ]", _CUT, text)
+    before, unwrapped = "", rf"{_CUT}\1{_CUT}"
     while text != before:
         before = text
         text = re.sub(
             r"(?:_|\\textsubscript ?)\{([^{}]*)\}", lambda sub: sub[1].translate(_SUBSCRIPTS), text
         )
-        text = re.sub(r"\\(?:mathrm|mathsf|mathit|textrm|text|rm|ce) ?\{([^{}]*)\}", r"\1", text)
-        text = re.sub(r"\{\\rm +([^{}]*)\}", r"\1", text)
+        text = re.sub(
+            r"\\(?:mathrm|mathsf|mathit|textrm|text|rm|ce) ?\{([^{}]*)\}", unwrapped, text
+        )
+        text = re.sub(r"\{\\rm +([^{}]*)\}", unwrapped, text)
     # "_12" prints as a subscript 1 and a 2, and may mean 12.
     return re.sub(r"_(0\.[0-9]+|[0-9])(?![0-9.])", lambda sub: sub[1].translate(_SUBSCRIPTS), text)
 
@@ -109,6 +117,8 @@ def _without_subscripts(text: str) -> str:
     # In "CuSO₄5H₂O" the 5 is another number, and after "Fe₂.5O₄" nothing is certain.
     if re.search(rf"[0-9{_VULGAR}][₀-₉]|[₀-₉][0-9{_VULGAR}]", text):
         return text
+    if re.search(r"(?<![A-Za-z)\]}₀-₉./])[₀-₉]", text):  # not after an atom
+        return text
     text = re.sub(rf"(?<=[₀-₉])\.(?={_NUMBER}[HD]₂O\Z)", "·", text)
     return text if re.search(r"[₀-₉]\.[0-9]", text) else text.translate(_DIGITS)
 
@@ -116,7 +126,7 @@ def _without_subscripts(text: str) -> str:
 def _without_phase(text: str) -> str:
     before = ""
     while text != before:
-        before, text = text, text.strip()
+        before = text
         start = _BEFORE.match(text)
         text = _AFTER.sub("", _IN_BRACKETS.sub("", text[start.end() if start else 0 :]))
     return text
@@ -128,10 +138,11 @@ def _without_exponents(text: str) -> str:
 
 def _without_fractions(text: str) -> str:
     def decimal(found: re.Match[str]) -> str:
-        after_atom = text[found.start() - 1 : found.start()].isalpha() if found.start() else False
-        after_bracket = text[: found.start()].endswith((")", "]", "}"))
-        if (after_atom or after_bracket) and re.fullmatch("[HD]2O", text[found.end() :]):
-            return found[0]  # "SO4½H2O": perhaps half a water
+        before, after = text[: found.start()], text[found.end() :]
+        amount = bool(re.search(r"[A-Za-z)\]}]\Z", before))  # not a coefficient
+        # "SO4½(H2O)" and "SO½H2O" may have half a water.
+        if amount and (found["whole"] or re.fullmatch(r"[(\[]?[HD]2O[)\]]?", after)):
+            return found[0]
         if found["vulgar"]:
             return repr(float(found["whole"] or 0) + unicodedata.numeric(found["vulgar"]))
         return repr(int(found["above"]) / int(found["below"]))
