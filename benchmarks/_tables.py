@@ -286,6 +286,19 @@ def screening(results: Path) -> str:
     )
 
 
+@table
+def edges(results: Path) -> str:
+    found = read(results, "edges")["results"]
+    memory = found["beyond_imports_mb"]
+    space, states = found["first batch of the space"], found["mean oxidation states"]
+    return paragraph(
+        f"The first batch of a space of {space['n_candidates']['mean']:.1e} formulas needs "
+        f"{memory['first batch of the space']:.0f} MB beyond the imports; charge balance with mean "
+        f"oxidation states of odd denominators needs {memory['mean oxidation states']:.0f} MB and "
+        f"{states['seconds']['mean']:.2f} CPU-seconds (`python benchmarks/edges.py`)."
+    )
+
+
 def featurization(results: Path, data: str) -> str:
     found = read(results, "featurization")["results"][data]
     rows = []

@@ -6,6 +6,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Integral, Number, Real
 from types import NoneType
 from typing import Any
@@ -48,7 +49,7 @@ class Occupations:
         """Return some of the crystals, in the order of ``rows``."""
         return Occupations(self.sites[rows], self.species)
 
-    @property
+    @cached_property
     def present(self) -> NDArray[np.intp]:
         """Indices of the species that occur, ascending."""
         present = np.zeros(len(self.species), dtype=bool)
