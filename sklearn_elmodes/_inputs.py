@@ -78,12 +78,25 @@ def contained_elements(X: Any) -> NDArray[np.bool_]:
     RowError
         If a row cannot be read.
     """
+    return np.asarray(_read_any(X).elements())
+
+
+def composition_groups(X: Any) -> NDArray[np.intp]:
+    """Return a number for each row, shape (n_samples,), the same for equal rows.
+
+    Formulas are cleaned where necessary, as by :func:`contained_elements`.
+    """
+    return np.asarray(_read_any(X).groups())
+
+
+def _read_any(X: Any) -> Any:
+    """Read all rows of compositions, or of species without a prototype."""
     X = as_sequence(X)
     rules = Rules(clean=True, has_options=False)
     reading: Reading[Any] = (
         _read_formulas(X, rules) if n_columns(X) == 1 else _read_occupations(X, rules=rules)
     )
-    return np.asarray(reading.complete().elements())
+    return reading.complete()
 
 
 def n_columns(X: Any) -> int:

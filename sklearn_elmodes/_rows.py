@@ -25,6 +25,9 @@ class Matter(Protocol):
     def elements(self) -> NDArray[np.bool_]:
         """Mark the elements of each row, shape (n_samples, 118)."""
 
+    def groups(self) -> NDArray[np.intp]:
+        """Return a number for each row, the same for equal rows."""
+
     def describe(self, row: int) -> str:
         """Format a row for a message."""
 

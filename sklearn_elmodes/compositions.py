@@ -67,6 +67,12 @@ class Compositions:
         contains[self.rows, self.atomic_numbers - 1] = True
         return contains
 
+    def groups(self) -> NDArray[np.intp]:
+        """Return a number for each formula, the same for equal compositions."""
+        fractions = np.zeros((len(self), len(SYMBOLS)))
+        fractions[self.rows, self.atomic_numbers - 1] = self.fractions
+        return np.unique(fractions.round(6), axis=0, return_inverse=True)[1].reshape(-1)
+
     def describe(self, row: int) -> str:
         """Format a formula for a message: ``Na1 Cl1``."""
         return format_composition(self[row])

@@ -63,6 +63,15 @@ class Occupations:
             contains[index, [ATOMIC_NUMBERS[symbol] - 1 for symbol in self.species[index]]] = True
         return np.asarray(contains[self.sites].any(axis=1))
 
+    def groups(self) -> NDArray[np.intp]:
+        """Return a number for each crystal, the same for equal species on all sites."""
+        numbers: dict[Any, int] = {}
+        kind = np.zeros(len(self.species), dtype=np.intp)
+        for index in self.present.tolist():
+            shares = frozenset(_shares(self.species[index]).items())
+            kind[index] = numbers.setdefault(shares, len(numbers))
+        return np.unique(kind[self.sites], axis=0, return_inverse=True)[1].reshape(-1)
+
     def describe(self, row: int) -> str:
         """Format a crystal for a message: ``Na Al K F``."""
         return " ".join(_written(self.species[index]) for index in self.sites[row].tolist())

@@ -15,6 +15,7 @@ from sklearn_elmodes.inspection import (
     ModeMapDisplay,
     ParityDisplay,
     PeriodicTableDisplay,
+    conflicting_targets,
     error_by_element,
     held_out_scores,
     nearest_elements,
@@ -262,3 +263,20 @@ def test_alchemical_path():
     low, high = np.array(display.band_.get_paths()[0].get_extents().get_points())[:, 1]
     assert low < energies.min() < energies.max() < high
     np.testing.assert_allclose(display.std[[0, -1]], std, rtol=1e-4)
+
+
+def test_compositions_with_several_targets():
+    X = ["NaCl", "Fe2O3", "O3Fe2", "Fe4O6", "KBr", "Cl2Na2", "LiF", "FLi"]
+    y = [-2.0, -1.0, -1.5, -1.25, -2.0, -2.1, -3.0, -3.0]
+    found = conflicting_targets(X, y)
+    assert found["first"].tolist() == [2, 5]
+    assert found["last"].tolist() == [1, 0]
+    assert found["n_rows"].tolist() == [3, 2]
+    np.testing.assert_allclose(found["difference"], [0.5, 0.1])
+    np.testing.assert_allclose(found["mean"], [-1.25, -2.05])
+    sites = [["Na", "Al"], ["Al", "Na"], [11, 13], ["Na0.5K0.5", "Al"], ["KNa", "Al"]]
+    found = conflicting_targets(sites, [1.0, 2.0, 3.0, 4.0, 4.5])
+    assert found[["first", "last"]].to_numpy().tolist() == [[0, 2], [3, 4]]
+    assert conflicting_targets(["NaCl", "KCl"], [1, 2]).empty
+    with pytest.raises(ValueError, match="X has 1 rows, but y has the shape"):
+        conflicting_targets(["NaCl"], [1, 2])

@@ -20,7 +20,6 @@ from sklearn_elmodes.formulas import (
     _read_composition,
     _read_formulas,
     clean_formula,
-    element_fractions,
 )
 
 _CHUNK_ROWS = 50_000  # about a second, and many batches of a network
@@ -161,10 +160,3 @@ def read_labelled(
 def _as_text(formula: Any) -> str:
     """Write a ``{symbol: amount}`` mapping from JSON lines as a formula."""
     return formula if isinstance(formula, str) else write_formula(formula)
-
-
-def composition_numbers(formulas: Any) -> Any:
-    """Return a number for each formula, the same for equal compositions."""
-    seen: dict[bytes, int] = {}
-    fractions = element_fractions(formulas, "float64").round(6)
-    return np.array([seen.setdefault(row.tobytes(), len(seen)) for row in fractions])

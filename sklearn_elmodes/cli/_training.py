@@ -292,13 +292,14 @@ def evaluate(
     from sklearn.model_selection import GroupKFold
 
     from sklearn_elmodes import LeaveOneElementOut
-    from sklearn_elmodes.cli._rows import composition_numbers, read_labelled
+    from sklearn_elmodes._inputs import composition_groups
+    from sklearn_elmodes.cli._rows import read_labelled
     from sklearn_elmodes.cli._tables import write_table
     from sklearn_elmodes.model_selection import predict_held_out
 
     rows = read_labelled(pipeline[0], table, input_format, formula, target, on_error, rejected)
     X, y = rows["formula"].to_numpy(), rows["true"].to_numpy()
-    groups = composition_numbers(X)
+    groups = composition_groups(X)
     if leave_one_element_out:
         cv: Any = LeaveOneElementOut(min_samples=min_samples)
         scheme = "leave-one-element-out"

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial.distance import pdist, squareform
 from sklearn.metrics import r2_score
 
-from sklearn_elmodes._inputs import contained_elements
+from sklearn_elmodes._inputs import composition_groups, contained_elements
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, table_position
 from sklearn_elmodes.model_selection import LeaveOneElementOut, predict_held_out
 
@@ -230,6 +230,52 @@ def prediction_scores(predictions: Any) -> dict[str, float | None]:
         scores["within_one_std"] = float((error <= std).mean())
         scores["within_two_stds"] = float((error <= 2 * std).mean())
     return scores
+
+
+def conflicting_targets(X: Any, y: Any) -> Any:
+    """List the compositions that occur with different targets.
+
+    A model can only predict their mean: polymorphs, mistakes, or measurements that differ.
+
+    Parameters
+    ----------
+    X : sequence of shape (n_samples,) or (n_samples, n_sites)
+        Compositions, or species per site.
+    y : array-like of shape (n_samples,)
+        Targets.
+
+    Returns
+    -------
+    DataFrame of shape (n_compositions, 5)
+        Columns ``first`` and ``last``, the rows of the lowest and of the highest target,
+        ``n_rows``, ``difference`` between these two targets, and ``mean``; the largest
+        difference first. Empty if there are no such compositions.
+
+    Raises
+    ------
+    ValueError
+        If a row cannot be read, or the lengths differ.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes.inspection import conflicting_targets
+    >>> conflicting_targets(["TiO2", "NaCl", "O2Ti"], [-3.3, -2.1, -2.3])
+       first  last  n_rows  difference  mean
+    0      0     2       2         1.0  -2.8
+    """
+    import pandas as pd
+
+    groups = composition_groups(X)
+    y = np.asarray(y, dtype=float)
+    if y.shape != groups.shape:
+        raise ValueError(f"X has {len(groups)} rows, but y has the shape {y.shape}.")
+    table = pd.DataFrame({"group": groups, "row": np.arange(len(y)), "y": y}).sort_values("y")
+    found = table.groupby("group").agg(
+        first=("row", "first"), last=("row", "last"), n_rows=("row", "size"), mean=("y", "mean")
+    )
+    found.insert(3, "difference", y[found["last"]] - y[found["first"]])
+    found = found[found["difference"] > 0].sort_values("difference", ascending=False)
+    return found.reset_index(drop=True)
 
 
 def error_by_element(X: Any, y_true: Any, y_pred: Any) -> Any:
