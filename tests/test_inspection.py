@@ -15,6 +15,7 @@ from sklearn_elmodes.inspection import (
     ModeMapDisplay,
     ParityDisplay,
     PeriodicTableDisplay,
+    conflicting_targets,
     error_by_element,
     held_out_scores,
     nearest_elements,
@@ -262,3 +263,15 @@ def test_alchemical_path():
     low, high = np.array(display.band_.get_paths()[0].get_extents().get_points())[:, 1]
     assert low < energies.min() < energies.max() < high
     np.testing.assert_allclose(display.std[[0, -1]], std, rtol=1e-4)
+
+
+def test_conflicting_targets_are_found_however_a_formula_is_written():
+    X = ["Al2O3", "KCl", {"O": 6, "Al": 4}, "Fe0.95O", "Fe19O20", "KCl", "LiF"]
+    y = [-3.4, -2.3, -2.4, -1.0, -0.5, -2.3, -3.2]
+    found = conflicting_targets(X, y)
+    assert found["formula"].tolist() == ["Al2O3", "Fe0.95O"]
+    assert found["n_rows"].tolist() == [2, 2]
+    np.testing.assert_allclose(found["range"], [1.0, 0.5])
+    assert conflicting_targets(["NaCl", "KCl"], [1, 2]).empty
+    with pytest.raises(ValueError, match="X has 2 rows, but y has 1"):
+        conflicting_targets(["NaCl", "KCl"], [1])

@@ -11,6 +11,7 @@ from sklearn_elmodes.inspection._predictions import (
     ParityDisplay,
 )
 from sklearn_elmodes.inspection._scores import (
+    conflicting_targets,
     error_by_element,
     held_out_scores,
     nearest_elements,
@@ -25,6 +26,7 @@ __all__ = [
     "ModeMapDisplay",
     "ParityDisplay",
     "PeriodicTableDisplay",
+    "conflicting_targets",
     "error_by_element",
     "held_out_scores",
     "nearest_elements",

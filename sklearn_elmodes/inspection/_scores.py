@@ -8,8 +8,11 @@ import numpy as np
 from scipy.spatial.distance import pdist, squareform
 from sklearn.metrics import r2_score
 
+from sklearn_elmodes import _inputs
 from sklearn_elmodes._inputs import contained_elements
+from sklearn_elmodes._validation import check_target
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, table_position
+from sklearn_elmodes.formulas import parse_formulas
 from sklearn_elmodes.model_selection import LeaveOneElementOut, predict_held_out
 
 
@@ -276,6 +279,67 @@ def error_by_element(X: Any, y_true: Any, y_pred: Any) -> Any:
         {"mae": error @ contained[:, found] / counts[found], "n_samples": counts[found]},
         index=[SYMBOLS[i] for i in found],
     )
+
+
+def conflicting_targets(X: Any, y: Any) -> Any:
+    """Find compositions that have several targets.
+
+    A model that knows only the composition predicts one value for all of them.
+
+    Parameters
+    ----------
+    X : sequence of shape (n_samples,) or (n_samples, 1)
+        Compositions. Multiples are the same composition: NaCl and Na2Cl2.
+    y : array-like of shape (n_samples,)
+        Target.
+
+    Returns
+    -------
+    DataFrame of shape (n_compositions, 5)
+        Columns ``formula`` (as in its first row), ``n_rows``, ``lowest``, ``highest`` and
+        ``range``, the largest range first. Without conflicts it has no rows.
+
+    Raises
+    ------
+    RowError
+        If a row of X cannot be read.
+    ValueError
+        If the lengths differ, or a target is missing.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes.inspection import conflicting_targets
+    >>> conflicting_targets(["NaCl", "Na2Cl2", "KCl", "KCl"], [-2.1, -1.0, -2.3, -2.3])
+      formula  n_rows  lowest  highest  range
+    0    NaCl       2    -2.1     -1.0    1.1
+    """
+    import pandas as pd
+
+    check_target(y)
+    compositions, target = parse_formulas(X), np.asarray(y, dtype=float).ravel()
+    if len(compositions) != len(target):
+        raise ValueError(f"X has {len(compositions)} rows, but y has {len(target)}.")
+    fractions = compositions.fractions.round(6)
+    keys = []
+    for start, stop in zip(compositions.starts[:-1], compositions.starts[1:], strict=True):
+        order = np.argsort(compositions.atomic_numbers[start:stop])
+        part = slice(start, stop)
+        elements, shares = compositions.atomic_numbers[part][order], fractions[part][order]
+        keys.append(elements.tobytes() + shares.tobytes())
+    texts = [
+        value if isinstance(value, str) else compositions.describe(row)
+        for row, value in enumerate(_inputs.values_of(_inputs.as_sequence(X)))
+    ]
+    frame = pd.DataFrame({"formula": texts, "target": target})
+    found = frame.groupby(pd.factorize(np.array(keys, dtype=object))[0]).agg(
+        formula=("formula", "first"),
+        n_rows=("target", "size"),
+        lowest=("target", "min"),
+        highest=("target", "max"),
+    )
+    found["range"] = found["highest"] - found["lowest"]
+    found = found[found["range"] > 0]
+    return found.sort_values("range", ascending=False, kind="stable").reset_index(drop=True)
 
 
 def _check_modes(modes: Any) -> None:
