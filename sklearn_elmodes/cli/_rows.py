@@ -113,8 +113,8 @@ def tell_conflicts(rows: pd.DataFrame) -> dict[str, Any]:
     if not found.empty:
         worst = found.iloc[0]
         click.echo(
-            f"Warning: {n_rows:,} rows give {len(found):,} of the compositions several targets; the "
-            f"largest range is that of {worst['formula']}: {worst['lowest']:.4g} to "
+            f"Warning: {n_rows:,} rows give {len(found):,} of the compositions several targets; "
+            f"the largest range is that of {worst['formula']}: {worst['lowest']:.4g} to "
             f"{worst['highest']:.4g}.",
             err=True,
         )
