@@ -181,6 +181,8 @@ def _read_file(path: str | os.PathLike[str]) -> tuple[Any, Arrays]:
     """Read header and arrays, and verify the checksum."""
     from safetensors import SafetensorError, safe_open
 
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"{path} is a folder, not a model file.")
     try:
         with safe_open(str(path), framework="numpy") as file:
             metadata = file.metadata() or {}

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_elmodes._ensemble import NetworkEnsemble
 from sklearn_elmodes._model_files import Settings
 from sklearn_elmodes._sources import Source
+from sklearn_elmodes._validation import check_target
 
 _ERROR_OF_SAME = 2.0  # largest error on the same quantity, in median deviations of y
 
@@ -28,6 +29,7 @@ class EnsembleRegressor(RegressorMixin, NetworkEnsemble):
     calibrate_std: bool
 
     def _fit(self, X: Any, y: Any, checkpoint: Any) -> None:
+        check_target(y)
         X, y = self._read(X, y, y_numeric=True)
         seed = self._draw_seed()
         arguments = self._network_arguments(X, seed)

@@ -23,6 +23,28 @@ def listed(names: Iterable[Any]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
+def check_target(y: Any) -> None:
+    """Raise an error that names the first row of y without a value, counted from 0."""
+    import pandas as pd
+
+    try:
+        values = np.asarray(y)
+    except (TypeError, ValueError):
+        return  # scikit-learn describes what is wrong
+    if values.ndim == 2 and values.shape[1] == 1:  # a column
+        values = values[:, 0]
+    if values.ndim != 1:
+        return
+    rows = np.flatnonzero(pd.isna(values))
+    if len(rows):
+        row = int(rows[0])
+        others = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
+        raise ValueError(
+            f"Input y contains NaN: the target of row {row}{others} is missing; leave out such "
+            "rows."
+        )
+
+
 def strings(values: Iterable[Any]) -> list[str]:
     """Return values as a list; raise a ValueError if one is not a string."""
     values = list(values)

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_elmodes._ensemble import TableEnsemble
 from sklearn_elmodes._model_files import Settings
 from sklearn_elmodes._sources import Source
-from sklearn_elmodes._validation import shown
+from sklearn_elmodes._validation import check_target, shown
 
 
 class ElementalModeClassifier(ClassifierMixin, TableEnsemble):
@@ -161,6 +161,7 @@ validation_fraction, n_iter_no_change, tol, device, random_state, verbose
         return self
 
     def _fit(self, X: Any, y: Any, checkpoint: Any) -> None:
+        check_target(y)
         X, y = self._read(X, y)
         check_classification_targets(y)
         encoder = LabelEncoder().fit(y)

@@ -18,6 +18,7 @@ from sklearn.utils import _safe_indexing, check_consistent_length, column_or_1d
 from tqdm import tqdm
 
 from sklearn_elmodes._inputs import contained_elements
+from sklearn_elmodes._validation import check_target
 from sklearn_elmodes.elements import SYMBOLS, atomic_number, table_position
 
 Fold = tuple[str, NDArray[np.intp], NDArray[np.intp]]
@@ -271,6 +272,7 @@ def predict_held_out(
     1    1       Cl   2.0        4.0     0.0
     2    2       Br   4.0        1.5     0.0
     """
+    check_target(y)
     y = column_or_1d(y, dtype=float)
     check_consistent_length(X, y)
     if isinstance(cv, LeaveOneElementOut):

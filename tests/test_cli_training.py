@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -312,3 +313,21 @@ cli.main()
     )
     assert checkpoint.exists()
     assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_compositions_with_several_targets_are_told(tmp_path):
+    (tmp_path / "t.csv").write_text("formula,e\nNaCl,-2.1\nNa2Cl2,-1.1\nKF,-2.9\nLiF,-3\n")
+    told = (
+        "Warning: 2 rows give 1 of the compositions several targets; the largest range is that of "
+        "NaCl: -2.1 to -1.1.\n"
+    )
+    options = ["--target", "e", "--max-iter", 1, "--json"]
+    result = run("train", tmp_path / "t.csv", *options, "-o", tmp_path / "m.safetensors")
+    assert result.stderr == told
+    assert json.loads(result.stdout)["rows_with_several_targets"] == 2
+    page = ["--report", tmp_path / "r.html", "--folds", 2]
+    result = run("evaluate", tmp_path / "t.csv", *options, *page)
+    assert told in result.stderr
+    assert json.loads(result.stdout)["largest_range_of_targets"] == pytest.approx(1.0)
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert re.search("1; the largest range is that of Na2?Cl2?, -2.10* to -1.10* eV/atom", text)

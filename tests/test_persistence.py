@@ -638,3 +638,8 @@ def test_unknown_name():
         ValueError, match="No included model is named 'oqmd2'; choose one of elpasolites, oqmd"
     ):
         load_pretrained("oqmd2")
+
+
+def test_a_folder_is_named_as_such(tmp_path):
+    with pytest.raises(OSError, match=r"is a folder, not a model file\.$"):
+        load_model(tmp_path)

@@ -5,6 +5,7 @@ import re
 import shlex
 from pathlib import Path
 
+import click
 import numpy as np
 import pandas as pd
 import pytest
@@ -191,3 +192,21 @@ def test_commands_for_the_shell_run(tmp_path, monkeypatch):
     assert len(pd.read_csv("best.csv", keep_default_na=False)) == 20
     for page in ("report.html", "mine.html"):
         assert "<html" in Path(page).read_text(encoding="utf-8")
+
+
+def commands_of_the_texts():
+    """Yield the elmodes commands in blocks of code of README and docs, with their page."""
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.[mr][ds]*"))):
+        text = page.read_text(encoding="utf-8")
+        for line in re.findall(r"^ *(elmodes .*)$", text, flags=re.MULTILINE):
+            yield page.name, line
+
+
+def test_commands_can_be_pasted():
+    found = list(commands_of_the_texts())
+    assert {"README.md", "command_line.rst"} <= {page for page, _ in found}
+    for page, line in found:
+        assert not set("‘’“”–") & set(line), (page, line)
+        _, name, *arguments = shlex.split(line)
+        command = main.commands[name]
+        command.make_parser(click.Context(command)).parse_args(arguments)  # options exist

@@ -3,16 +3,22 @@ import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from skorch import NeuralNet
 
-from sklearn_elmodes import FormationEnergyRegressor, make_formation_energy_pipeline
+from sklearn_elmodes import (
+    ElementalModeClassifier,
+    FormationEnergyRegressor,
+    make_formation_energy_pipeline,
+)
 from sklearn_elmodes._networks._batches import distinct_rows
 from sklearn_elmodes._networks._sites import SiteDataset
 from sklearn_elmodes._regression import fit_std
+from sklearn_elmodes.model_selection import predict_held_out
 
 SMALL = {
     "n_estimators": 2,
@@ -487,3 +493,28 @@ def test_targets_that_are_tiny_or_missing(crystals):
     missing[3] = None
     with pytest.raises(ValueError, match=r"row 3|NaN"):
         FormationEnergyRegressor(4, **SMALL).fit(X, missing)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        [1.0, 2.0, np.nan, None],
+        [1.0, 2.0, None, np.nan],
+        pd.Series([1, 2, None, pd.NA], dtype="Int64", index=[5, 6, 7, 8]),
+        pd.DataFrame({"y": [1.0, 2.0, np.nan, np.nan]}),
+        np.array(["a", "b", None, None], dtype=object),
+    ],
+)
+@pytest.mark.parametrize("kind", [FormationEnergyRegressor, ElementalModeClassifier])
+def test_missing_targets_are_named_by_their_row(kind, y):
+    X = np.eye(4)
+    with pytest.raises(
+        ValueError, match=r"Input y contains NaN: the target of row 2 \(and 1 more\)"
+    ):
+        kind(max_iter=1).fit(X, y)
+
+
+def test_held_out_predictions_name_the_row_of_the_whole_table():
+    y = [1.0, 2.0, 3.0, np.nan]
+    with pytest.raises(ValueError, match="the target of row 3 is missing"):
+        predict_held_out(FormationEnergyRegressor(max_iter=1), np.eye(4), y, cv=2)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.dummy import DummyRegressor
-from sklearn.metrics import PredictionErrorDisplay, mean_absolute_error
+from sklearn.metrics import mean_absolute_error
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -21,6 +21,7 @@ from sklearn_elmodes.elements import HERR2019_COLUMNS, property_table
 from sklearn_elmodes.formulas import element_fractions
 from sklearn_elmodes.inspection import (
     ModeMapDisplay,
+    ParityDisplay,
     PeriodicTableDisplay,
     nearest_elements,
     pyplot,
@@ -97,10 +98,10 @@ def _modes(output: Path, quick: bool, say: Callable[[str], Any]) -> None:
 def _measured_enthalpies(output: Path, folds: int, quick: bool, say: Callable[[str], Any]) -> None:
     X, y = load_expt_formation_enthalpies(return_X_y=True)
     say(f"\n2. Measured formation enthalpies of {len(y):,} compounds, {folds} folds.")
-    settings: dict[str, Any] = {"random_state": 0}
+    settings: dict[str, Any] = {"random_state": 0, "n_estimators": 2}  # the same for all
     if quick:
-        settings |= {"max_iter": 5, "n_estimators": 2}
-    from_scratch = {"max_iter": 40, "n_estimators": 2, **settings}
+        settings |= {"max_iter": 5}
+    from_scratch = {"max_iter": 40, **settings}
     network = make_formation_energy_pipeline(pooling="statistics", **from_scratch)[-1]
     models = {
         "mean of the training data": DummyRegressor(),
@@ -109,7 +110,7 @@ def _measured_enthalpies(output: Path, folds: int, quick: bool, say: Callable[[s
         ),
         "elemental modes, from scratch": make_formation_energy_pipeline(**from_scratch),
         "elemental modes, fine-tuned": make_formation_energy_pipeline(
-            pretrained="oqmd", **{"n_estimators": 4, **settings}
+            pretrained="oqmd", **settings
         ),
     }
     cv = KFold(folds, shuffle=True, random_state=0)
@@ -128,16 +129,8 @@ def _measured_enthalpies(output: Path, folds: int, quick: bool, say: Callable[[s
             "std_ev_per_atom": std,
         }
     ).to_csv(output / "predictions.csv", index=False, float_format="%.4f")
-    display = PredictionErrorDisplay.from_predictions(
-        y, energy, kind="actual_vs_predicted", subsample=None, scatter_kwargs={"s": 6, "alpha": 0.4}
-    )
-    display.ax_.set(
-        xlabel="predicted (eV/atom)",
-        ylabel="measured (eV/atom)",
-        title="Formation enthalpies, cross-validated predictions",
-        xticks=range(-4, 1),
-        yticks=range(-4, 1),
-    )
+    display = ParityDisplay.from_predictions(y, energy, std, label="formation enthalpy (eV/atom)")
+    display.ax_.set_title("Cross-validated predictions of measured enthalpies", fontsize="medium")
     _save(display.figure_, output / "parity.png")
     surprise = np.abs(energy - y) / np.maximum(std, 0.02)
     worst = int(np.argmax(surprise))

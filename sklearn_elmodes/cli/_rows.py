@@ -157,6 +157,27 @@ def read_labelled(
     )
 
 
+def tell_conflicts(rows: pd.DataFrame) -> dict[str, Any]:
+    """Warn of compositions with several targets; return their number, rows and largest range."""
+    from sklearn_elmodes.inspection import conflicting_targets
+
+    found = conflicting_targets(rows["formula"].to_numpy(), rows["true"].to_numpy())
+    n_rows = int(found["n_rows"].sum())
+    if not found.empty:
+        worst = found.iloc[0]
+        click.echo(
+            f"Warning: {n_rows:,} rows give {len(found):,} of the compositions several targets; "
+            f"the largest range is that of {worst['formula']}: {worst['lowest']:.4g} to "
+            f"{worst['highest']:.4g}.",
+            err=True,
+        )
+    return {
+        "compositions_with_several_targets": len(found),
+        "rows_with_several_targets": n_rows,
+        "largest_range_of_targets": float(found["range"].max()) if n_rows else 0.0,
+    }
+
+
 def _as_text(formula: Any) -> str:
     """Write a ``{symbol: amount}`` mapping from JSON lines as a formula."""
     return formula if isinstance(formula, str) else write_formula(formula)

@@ -179,9 +179,10 @@ def train(
     )
     pipeline = _pipeline(verbose=int(sys.stderr.isatty()), **settings)
     from sklearn_elmodes import save_model
-    from sklearn_elmodes.cli._rows import read_labelled
+    from sklearn_elmodes.cli._rows import read_labelled, tell_conflicts
 
     rows = read_labelled(pipeline[0], table, input_format, formula, target, on_error, rejected)
+    conflicts = tell_conflicts(rows)
     X, y = rows["formula"].to_numpy(), rows["true"].to_numpy()
     resumable = {} if checkpoint is None else {"formationenergyregressor__checkpoint": checkpoint}
     with _whole_trainings(
@@ -196,6 +197,7 @@ def train(
         "rows": len(X),
         "passes": len(pipeline[-1].loss_curve_),
         "training_loss": pipeline[-1].loss_curve_[-1],
+        **conflicts,
     }
     if as_json:
         echo_json(summary)
@@ -293,11 +295,12 @@ def evaluate(
 
     from sklearn_elmodes import LeaveOneElementOut
     from sklearn_elmodes._inputs import composition_groups
-    from sklearn_elmodes.cli._rows import read_labelled
+    from sklearn_elmodes.cli._rows import read_labelled, tell_conflicts
     from sklearn_elmodes.cli._tables import write_table
     from sklearn_elmodes.model_selection import predict_held_out
 
     rows = read_labelled(pipeline[0], table, input_format, formula, target, on_error, rejected)
+    conflicts = tell_conflicts(rows)
     X, y = rows["formula"].to_numpy(), rows["true"].to_numpy()
     groups = composition_groups(X)
     if leave_one_element_out:
@@ -339,7 +342,7 @@ def evaluate(
             title=f"Models trained on {Path(table).name if table != '-' else 'standard input'}",
             command=shell_command(),
         )
-    summary = _summarise(found, scheme, unit)
+    summary = {**_summarise(found, scheme, unit), **conflicts}
     if as_json:
         echo_json(summary)
     else:

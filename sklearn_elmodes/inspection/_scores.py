@@ -8,8 +8,12 @@ import numpy as np
 from scipy.spatial.distance import pdist, squareform
 from sklearn.metrics import r2_score
 
+from sklearn_elmodes import _inputs
 from sklearn_elmodes._inputs import composition_groups, contained_elements
+from sklearn_elmodes._validation import check_target
+from sklearn_elmodes.compositions import format_composition
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, table_position
+from sklearn_elmodes.formulas import parse_composition
 from sklearn_elmodes.model_selection import LeaveOneElementOut, predict_held_out
 
 
@@ -232,52 +236,6 @@ def prediction_scores(predictions: Any) -> dict[str, float | None]:
     return scores
 
 
-def conflicting_targets(X: Any, y: Any) -> Any:
-    """List the compositions that occur with different targets.
-
-    A model can only predict their mean: polymorphs, mistakes, or measurements that differ.
-
-    Parameters
-    ----------
-    X : sequence of shape (n_samples,) or (n_samples, n_sites)
-        Compositions, or species per site.
-    y : array-like of shape (n_samples,)
-        Targets.
-
-    Returns
-    -------
-    DataFrame of shape (n_compositions, 5)
-        Columns ``first`` and ``last``, the rows of the lowest and of the highest target,
-        ``n_rows``, ``difference`` between these two targets, and ``mean``; the largest
-        difference first. Empty if there are no such compositions.
-
-    Raises
-    ------
-    ValueError
-        If a row cannot be read, or the lengths differ.
-
-    Examples
-    --------
-    >>> from sklearn_elmodes.inspection import conflicting_targets
-    >>> conflicting_targets(["TiO2", "NaCl", "O2Ti"], [-3.3, -2.1, -2.3])
-       first  last  n_rows  difference  mean
-    0      0     2       2         1.0  -2.8
-    """
-    import pandas as pd
-
-    groups = composition_groups(X)
-    y = np.asarray(y, dtype=float)
-    if y.shape != groups.shape:
-        raise ValueError(f"X has {len(groups)} rows, but y has the shape {y.shape}.")
-    table = pd.DataFrame({"group": groups, "row": np.arange(len(y)), "y": y}).sort_values("y")
-    found = table.groupby("group").agg(
-        first=("row", "first"), last=("row", "last"), n_rows=("row", "size"), mean=("y", "mean")
-    )
-    found.insert(3, "difference", y[found["last"]] - y[found["first"]])
-    found = found[found["difference"] > 0].sort_values("difference", ascending=False)
-    return found.reset_index(drop=True)
-
-
 def error_by_element(X: Any, y_true: Any, y_pred: Any) -> Any:
     """Return the mean absolute error over all samples that contain an element.
 
@@ -322,6 +280,67 @@ def error_by_element(X: Any, y_true: Any, y_pred: Any) -> Any:
         {"mae": error @ contained[:, found] / counts[found], "n_samples": counts[found]},
         index=[SYMBOLS[i] for i in found],
     )
+
+
+def conflicting_targets(X: Any, y: Any) -> Any:
+    """Find compositions that have several targets.
+
+    A model that knows only the composition predicts one value for all of them.
+
+    Parameters
+    ----------
+    X : sequence of shape (n_samples,) or (n_samples, n_sites)
+        Compositions, or species per site. Multiples are the same composition: NaCl and
+        Na2Cl2.
+    y : array-like of shape (n_samples,)
+        Target.
+
+    Returns
+    -------
+    DataFrame of shape (n_compositions, 5)
+        Columns ``formula`` (as in its first row), ``n_rows``, ``lowest``, ``highest`` and
+        ``range``, the largest range first. Without conflicts it has no rows.
+
+    Raises
+    ------
+    RowError
+        If a row of X cannot be read.
+    ValueError
+        If the lengths differ, or a target is missing.
+
+    Examples
+    --------
+    >>> from sklearn_elmodes.inspection import conflicting_targets
+    >>> conflicting_targets(["NaCl", "Na2Cl2", "KCl", "KCl"], [-2.1, -1.0, -2.3, -2.3])
+      formula  n_rows  lowest  highest  range
+    0    NaCl       2    -2.1     -1.0    1.1
+    """
+    import pandas as pd
+
+    check_target(y)
+    groups, target = composition_groups(X), np.asarray(y, dtype=float).ravel()
+    if len(groups) != len(target):
+        raise ValueError(f"X has {len(groups)} rows, but y has {len(target)}.")
+    values = _inputs.values_of(_inputs.as_sequence(X))
+    frame = pd.DataFrame({"row": np.arange(len(target)), "target": target})
+    found = frame.groupby(groups).agg(
+        row=("row", "first"),
+        n_rows=("target", "size"),
+        lowest=("target", "min"),
+        highest=("target", "max"),
+    )
+    found["range"] = found["highest"] - found["lowest"]
+    found = found[found["range"] > 0].sort_values(["range", "row"], ascending=[False, True])
+    texts = [_as_text(values[row]) for row in found.pop("row")]
+    found.insert(0, "formula", pd.Series(texts, index=found.index, dtype=object))
+    return found.reset_index(drop=True)
+
+
+def _as_text(row: Any) -> str:
+    """Write a composition, or the species of a crystal."""
+    if isinstance(row, (list, tuple, np.ndarray)):
+        return " ".join(map(str, row))
+    return row if isinstance(row, str) else format_composition(parse_composition(row))
 
 
 def _check_modes(modes: Any) -> None:

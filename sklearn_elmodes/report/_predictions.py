@@ -13,7 +13,7 @@ from sklearn_elmodes._inputs import contained_elements
 from sklearn_elmodes._validation import shown
 from sklearn_elmodes.elements import SYMBOLS
 from sklearn_elmodes.exceptions import RowError
-from sklearn_elmodes.inspection import prediction_scores
+from sklearn_elmodes.inspection import conflicting_targets, prediction_scores
 from sklearn_elmodes.model_selection import LeaveOneElementOut
 from sklearn_elmodes.report._words import Facts, with_unit
 
@@ -94,6 +94,12 @@ class Predictions:
         facts = [("Rows", f"{len(self.true):,}")]
         if self.held_out is not None:
             facts.append(("Held out in turn", f"{len(set(self.held_out)):,} elements or groups"))
+        conflicts = conflicting_targets(self.formula, self.true)
+        if not conflicts.empty:
+            worst = conflicts.iloc[0]
+            span = with_unit(f"{worst['lowest']:.{digits}f} to {worst['highest']:.{digits}f}", unit)
+            text = f"{len(conflicts):,}; the largest range is that of {worst['formula']}, {span}"
+            facts.append(("Compositions with several true values", text))
         return [
             *facts,
             ("Distinct formulas", f"{len(set(self.formula)):,}"),
