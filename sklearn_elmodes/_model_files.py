@@ -233,7 +233,15 @@ _NEW_PARAMETERS: dict[int, dict[str, Settings]] = {
         },
         "ElementalModeTransformer": {"pooling": "statistics", "max_elements": 10},
     },
-    5: {kind: {"max_elements": 10, "permutations": None} for kind in _ENSEMBLES},
+    5: {
+        "FormationEnergyRegressor": {"max_elements": 10, "permutations": None},
+        "ElementalModeClassifier": {
+            "max_elements": 10,
+            "permutations": None,
+            "class_weight": None,
+        },
+        "ElementalModeTransformer": {"handle_invalid": "error"},
+    },
 }
 
 # Formulas that implied a structure in earlier schemas, if the equivalent sites are A and B.

@@ -36,7 +36,8 @@ def save_model(pipeline: Pipeline, path: str | os.PathLike[str], *, card: str = 
         :class:`FormationEnergyRegressor`, :class:`ElementalModeClassifier`, the scalers
         ``StandardScaler``, ``MinMaxScaler``, ``MaxAbsScaler`` and ``RobustScaler`` of
         scikit-learn, and "passthrough". The parameter ``pretrained`` is saved only if it
-        is the name of an included model.
+        is the name of an included model, and ``random_state`` only if it is an integer; a
+        generator becomes None. ``memory`` and ``verbose`` of the pipeline are not saved.
     path : str or path-like
         File to write, by convention ``*.safetensors``. It is written atomically.
     card : str, default=""
