@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Set
 from typing import Any, Protocol
 
@@ -75,6 +76,22 @@ def contained_elements(X: Any) -> NDArray[np.bool_]:
     X = as_sequence(X)
     reading: Reading[Any] = _read_formulas(X) if n_columns(X) == 1 else _read_occupations(X)
     return np.asarray(reading.complete().elements())
+
+
+def fingerprint(X: Any, prototype: Structure | None = None) -> str:
+    """Hash the rows of X as they are read, the same on every machine and for every notation.
+
+    Raises
+    ------
+    RowError
+        If a row cannot be read.
+    """
+    matter = read(as_sequence(X), prototype).complete()
+    digest = hashlib.sha256(type(matter).__name__.encode())
+    for array in matter.content():
+        digest.update(f"{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def n_columns(X: Any) -> int:

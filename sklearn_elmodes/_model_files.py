@@ -152,7 +152,7 @@ def write(
         "card": card,
     }
     try:
-        text = json.dumps(header, allow_nan=False, default=_plain)
+        text = json.dumps(header, allow_nan=False, default=plain)
     except (TypeError, ValueError) as error:
         raise ValueError(f"A parameter of the pipeline cannot be saved: {error}") from error
     metadata = {_KEY: text, _CHECKSUM: checksum(text, arrays)}
@@ -204,7 +204,7 @@ def _read_file(path: str | os.PathLike[str]) -> tuple[Any, Arrays]:
         ) from error
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Convert NumPy numbers and arrays to Python objects."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()

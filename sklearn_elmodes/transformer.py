@@ -389,7 +389,10 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         if self.prototype is not None:
             parameters["prototype"] = Prototype.of(self.prototype)._arguments()
         if self.autoencoder is not None:
-            parameters["autoencoder"] = self.autoencoder.get_params()
+            own = self.autoencoder.get_params()
+            if not isinstance(self.autoencoder.random_state, Integral):
+                own["random_state"] = None
+            parameters["autoencoder"] = own
         settings = {
             "parameters": parameters,
             "elements": list(self.element_modes_.symbols),
