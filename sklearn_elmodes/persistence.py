@@ -182,7 +182,7 @@ _USED_IN_PREDICTION = {
 _NOT_USED_IN_PREDICTION = {"training", "loss_curve", "validation_loss_curve", "set_output"}
 
 
-def fingerprint_steps(estimator: Any) -> dict[str, str]:
+def _fingerprint_steps(estimator: Any) -> dict[str, str]:
     """Hash all that the predictions of each step of a fitted pipeline depend on.
 
     Steps that a model file cannot contain are identified only by the name of their class.

@@ -26,7 +26,7 @@ from sklearn_elmodes.candidates import (
 from sklearn_elmodes.elements import ATOMIC_NUMBERS
 from sklearn_elmodes.exceptions import RowError
 from sklearn_elmodes.occupations import _as_matrix
-from sklearn_elmodes.persistence import fingerprint_steps
+from sklearn_elmodes.persistence import _fingerprint_steps
 from sklearn_elmodes.transformer import ElementalModeTransformer
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def screen(
     if output is None:
         return _run(job, candidates, None, int(batch_size), n_jobs, verbose)
     identity = {
-        f"step {name!r} of the model": mark for name, mark in fingerprint_steps(estimator).items()
+        f"step {name!r} of the model": mark for name, mark in _fingerprint_steps(estimator).items()
     }
     if X_train is not None:
         identity["training rows"] = _fingerprint_rows(estimator, X_train)

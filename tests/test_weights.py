@@ -16,7 +16,6 @@ from sklearn_elmodes import (
     ElementalModeTransformer,
     FormationEnergyRegressor,
     load_model,
-    make_formation_energy_pipeline,
     save_model,
 )
 from sklearn_elmodes._networks._layers import EnsembleCrossEntropy, EnsembleLoss
@@ -263,17 +262,23 @@ def test_rows_that_are_partly_nan_are_an_error(table):
 
 
 @pytest.mark.slow
-def test_intervals_cover_as_well_with_every_row_given_twice(enthalpies):
-    """Otherwise the held-out rows are among the training rows, and intervals are too narrow."""
-    X, y = enthalpies
-    order = np.random.RandomState(0).permutation(len(y))
-    train, test = order[:600], order[600:1400]
+def test_intervals_cover_as_well_with_every_row_given_twice(rng):
+    """If a held-out row had a twin in training, coverage would fall from 0.90 to 0.73."""
+    X = rng.uniform(-1, 1, (700, 4))
+    y = X[:, 0] * X[:, 1] + X[:, 2] + 0.2 * rng.normal(size=700)
     coverage = []
-    for rows in (train, np.concatenate([train, train])):
-        model = make_formation_energy_pipeline(
-            calibrate_std=True, max_iter=40, validation_fraction=0.2, random_state=0
-        )
-        energy, std = model.fit(X[rows], y[rows]).predict(X[test], return_std=True)
-        coverage.append(float(np.mean(np.abs(y[test] - energy) <= 1.645 * std)))
+    for times in (1, 2):
+        model = FormationEnergyRegressor(
+            calibrate_std=True,
+            hidden_layer_sizes=(64, 64),
+            dropout=0.0,  # the network learns the noise of the training rows
+            alpha=0.0,
+            batch_size=32,
+            max_iter=100,
+            validation_fraction=0.25,
+            random_state=0,
+        ).fit(np.tile(X[:200], (times, 1)), np.tile(y[:200], times))
+        energy, std = model.predict(X[200:], return_std=True)
+        coverage.append(float(np.mean(np.abs(y[200:] - energy) <= 1.645 * std)))
     assert coverage[0] > 0.85
-    assert coverage[1] > coverage[0] - 0.03, coverage
+    assert coverage[1] > coverage[0] - 0.05, coverage
