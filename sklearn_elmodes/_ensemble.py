@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from sklearn_elmodes._model_files import Arrays, Settings, shipped_models
 from sklearn_elmodes._networks import ARCHITECTURES, NON_NEGATIVE, architecture
@@ -162,14 +162,18 @@ class NetworkEnsemble(BaseEstimator):
         self,
         X: Any,
         y: NDArray[Any],
-        held_out: tuple[Any, NDArray[Any]] | None = None,
+        held_out: tuple[Any, ...] | None = None,
         checkpoint: Any = None,
         *,
+        weights: NDArray[np.float64] | None = None,
         arguments: dict[str, Any],
         initial: dict[str, Any] | None,
         unit_scale: float = 1.0,
     ) -> Any:
-        """Train on scaled targets or classes; ``unit_scale`` converts losses to units of y."""
+        """Train on scaled targets or classes; ``unit_scale`` converts losses to units of y.
+
+        ``held_out`` contains X, y and, if there are weights, the weights of the held-out rows.
+        """
         from sklearn_elmodes._networks._training import train
 
         kind, device = self._architecture, self._resolve_device()
@@ -185,12 +189,18 @@ class NetworkEnsemble(BaseEstimator):
         if checkpoint is not None:
             digest = hashlib.sha256(json.dumps(settings, default=str, sort_keys=True).encode())
             tensors = [tensor.numpy() for tensor in (initial or {}).values()]
-            for part in (*kind.content(X), *(np.ascontiguousarray(a).data for a in [y, *tensors])):
+            arrays = [y, *tensors] if weights is None else [y, weights, *tensors]
+            for part in (*kind.content(X), *(np.ascontiguousarray(a).data for a in arrays)):
                 digest.update(part)
             checkpoint = checkpoint, digest.hexdigest()
+        validation = None
+        if held_out is not None:
+            X_held_out, y_held_out, *own = held_out
+            validation = kind.dataset(X_held_out, y_held_out, arguments, device)
+            validation = validation.weighted(own[0] if own else None)
         return train(
-            kind.dataset(X, y, arguments, device),
-            None if held_out is None else kind.dataset(*held_out, arguments, device),
+            kind.dataset(X, y, arguments, device).weighted(weights),
+            validation,
             architecture=kind,
             criterion=self._criterion(),
             initial=initial,
@@ -359,6 +369,9 @@ class NetworkEnsemble(BaseEstimator):
         """Return settings and arrays for a model file."""
         weights = self.net_.module_.state_dict()
         parameters = self.get_params(deep=False)
+        # The state of a generator after the fit describes neither the model nor its training.
+        if not isinstance(self.random_state, Integral):
+            parameters["random_state"] = None
         # A path may not exist where the file is read.
         if not isinstance(self.pretrained, str) or self.pretrained not in shipped_models():
             parameters["pretrained"] = None
@@ -451,9 +464,83 @@ class TableEnsemble(NetworkEnsemble):
         return architecture(self.architecture)
 
     def _read(self, X: Any, *y: Any, **checks: Any) -> Any:
-        return validate_data(self, X, *y, reset=bool(y), dtype=(np.float64, np.float32), **checks)
+        read = validate_data(
+            self,
+            X,
+            *y,
+            reset=bool(y),
+            dtype=(np.float64, np.float32),
+            ensure_all_finite="allow-nan",
+            **checks,
+        )
+        _check_nan(read[0] if y else read, allow_rows=not y)
+        return read
+
+    def _outputs(self, X: Any) -> NDArray[np.float64]:
+        """Return the networks' outputs; NaN for rows that are entirely NaN."""
+        absent = np.isnan(X[:, 0])  # a row with NaN contains nothing else, see _check_nan
+        if not absent.any():
+            return super()._outputs(X)
+        shape = self.net_.module_.n_members, len(X), self._n_outputs
+        outputs = np.full(shape, np.nan)
+        if not absent.all():
+            outputs[:, ~absent] = super()._outputs(X[~absent])
+        return outputs
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.positive_only = self.architecture in NON_NEGATIVE
         return tags
+
+
+def positive_weights(sample_weight: Any, X: Any) -> NDArray[np.float64] | None:
+    """Validate sample weights of rows; return None if all rows count the same.
+
+    Raises
+    ------
+    ValueError
+        If a weight is negative or not finite, or all are zero.
+    """
+    if sample_weight is None:
+        return None
+    weights = np.array(_check_sample_weight(sample_weight, X, dtype=np.float64))
+    if (weights < 0).any():
+        row = int(np.flatnonzero(weights < 0)[0])
+        raise ValueError(f"Negative values in sample_weight: row {row} has {weights[row]}.")
+    if not weights.any():
+        raise ValueError("All values of sample_weight are zero; there is no row to train on.")
+    return _unless_equal(weights / weights.max())
+
+
+def drop_weightless(
+    X: Any, y: NDArray[Any], weights: NDArray[np.float64] | None
+) -> tuple[Any, NDArray[Any], NDArray[np.float64] | None]:
+    """Drop the rows of weight zero, which must not influence the batches either."""
+    if weights is None or weights.all():
+        return X, y, weights
+    kept = np.flatnonzero(weights)
+    return X[kept], y[kept], _unless_equal(weights[kept])
+
+
+def _unless_equal(weights: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    return None if (weights == weights[0]).all() else weights
+
+
+def _check_nan(X: NDArray[Any], *, allow_rows: bool) -> None:
+    """Raise a ValueError for NaN in X, except in rows that are entirely NaN if allowed."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not np.isnan(X.sum()):
+            return
+    missing = np.isnan(X)
+    wrong = missing.any(axis=1) & ~(missing.all(axis=1) & allow_rows)
+    if not wrong.any():
+        return
+    row = int(np.flatnonzero(wrong)[0])
+    if not missing[row].all():
+        column = int(np.flatnonzero(missing[row])[0])
+        raise ValueError(f"Input X contains NaN: row {row} has NaN in column {column}.")
+    raise ValueError(
+        f"Input X contains NaN: all features of row {row} are NaN. Rows that could not be "
+        "transformed cannot be used in fit; remove them, see "
+        "ElementalModeTransformer.check_rows."
+    )

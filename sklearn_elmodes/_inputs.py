@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Set
 from typing import Any, Protocol
 
@@ -97,6 +98,22 @@ def _read_any(X: Any) -> Any:
         _read_formulas(X, rules) if n_columns(X) == 1 else _read_occupations(X, rules=rules)
     )
     return reading.complete()
+
+
+def fingerprint(X: Any, prototype: Structure | None = None) -> str:
+    """Hash the rows of X as they are read, the same on every machine and for every notation.
+
+    Raises
+    ------
+    RowError
+        If a row cannot be read.
+    """
+    matter = read(as_sequence(X), prototype).complete()
+    digest = hashlib.sha256(type(matter).__name__.encode())
+    for array in matter.content():
+        digest.update(f"{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def n_columns(X: Any) -> int:

@@ -152,7 +152,7 @@ def write(
         "card": card,
     }
     try:
-        text = json.dumps(header, allow_nan=False, default=_plain)
+        text = json.dumps(header, allow_nan=False, default=plain)
     except (TypeError, ValueError) as error:
         raise ValueError(f"A parameter of the pipeline cannot be saved: {error}") from error
     metadata = {_KEY: text, _CHECKSUM: checksum(text, arrays)}
@@ -206,7 +206,7 @@ def _read_file(path: str | os.PathLike[str]) -> tuple[Any, Arrays]:
         ) from error
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Convert NumPy numbers and arrays to Python objects."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
@@ -236,8 +236,13 @@ _NEW_PARAMETERS: dict[int, dict[str, Settings]] = {
         "ElementalModeTransformer": {"pooling": "statistics", "max_elements": 10},
     },
     5: {
-        **{kind: {"max_elements": 10, "permutations": None} for kind in _ENSEMBLES},
-        "ElementalModeTransformer": {"formulas": "strict"},
+        "FormationEnergyRegressor": {"max_elements": 10, "permutations": None},
+        "ElementalModeClassifier": {
+            "max_elements": 10,
+            "permutations": None,
+            "class_weight": None,
+        },
+        "ElementalModeTransformer": {"formulas": "strict", "handle_invalid": "error"},
     },
 }
 

@@ -59,6 +59,11 @@ class Reading(Generic[M]):
         rows = np.arange(n_rows)
         return cls(matter, np.delete(rows, list(rejected)) if rejected else rows, rejected)
 
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of X."""
+        return len(self.rows) + len(self.rejected)
+
     def then(self, step: Callable[[M], tuple[N, Reasons]]) -> Reading[N]:
         """Apply another reading step, which may reject more rows."""
         matter, reasons = step(self.matter)

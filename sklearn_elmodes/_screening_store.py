@@ -21,7 +21,7 @@ from sklearn_elmodes.candidates import Candidates, CandidatesShard
 _CHECKSUMS = "_checksums.sha256"
 _MARK = b"sklearn_elmodes.screening"  # in every part
 _MANIFEST = "_screening.json"  # readers of Parquet folders skip names with a leading _
-_FORMAT = 2
+_FORMAT = 3
 _PROBES = 64  # candidates whose predictions identify a model
 
 
@@ -56,7 +56,14 @@ class Job(Protocol):
 class Store:
     """Folder with one Parquet file per batch and a manifest that identifies the screening."""
 
-    def __init__(self, folder: Path, job: Job, candidates: Any, batch_size: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        job: Job,
+        candidates: Any,
+        batch_size: int,
+        identity: dict[str, str],
+    ) -> None:
         try:
             import pyarrow.parquet  # noqa: F401
         except ImportError as error:
@@ -67,6 +74,7 @@ class Store:
         self.job = job
         self.candidates = candidates
         self.batch_size = batch_size
+        self.identity = identity  # hashes of the model and its training set
 
     def __enter__(self) -> Store:
         from filelock import FileLock, Timeout
@@ -104,6 +112,7 @@ class Store:
             "batch_size": self.batch_size,
             "columns": [*self.job.columns, *self.job.value_names],
             "exclude_elements": sorted(self.job.excluded),
+            "identity": self.identity,
             "probe": probe,
         }
         path = self.folder / _MANIFEST
@@ -112,7 +121,8 @@ class Store:
             return
         try:
             there = json.loads(path.read_text(encoding="utf-8"))
-            differing = [name for name in own if name != "probe" and there[name] != own[name]]
+            compared = [name for name in own if name not in ("identity", "probe")]
+            differing = [name for name in compared if there[name] != own[name]]
             if there["probe"]["candidates"] != probe["candidates"]:
                 differing.append("candidates")
             for name in self.job.value_names if not differing and probe["candidates"] else ():
@@ -121,6 +131,10 @@ class Store:
                 tolerance = 1e-4 * np.ptp(own_values) + 1e-6 * np.abs(own_values).max()
                 if not np.allclose(written, own_values, rtol=0, atol=tolerance):
                     differing.append(f"values of {name}: another model or training set")
+            # The probes identify steps of other packages; all others are compared exactly.
+            written_identity = dict(there.get("identity", {}))
+            names = [*self.identity, *(n for n in written_identity if n not in self.identity)]
+            differing += [n for n in names if written_identity.get(n) != self.identity.get(n)]
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"{path} is not a screening manifest: {error!r:.200}") from error
         if differing:

@@ -8,11 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelEncoder
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_elmodes._ensemble import TableEnsemble
-from sklearn_elmodes._model_files import Settings
+from sklearn_elmodes._ensemble import (
+    NetworkEnsemble,
+    TableEnsemble,
+    drop_weightless,
+    positive_weights,
+)
+from sklearn_elmodes._model_files import Arrays, Settings
 from sklearn_elmodes._sources import Source
 from sklearn_elmodes._validation import check_target, shown
 
@@ -32,6 +39,10 @@ learning_rate_init, batch_size, max_iter, pretrained, freeze, warm_start, early_
 validation_fraction, n_iter_no_change, tol, device, random_state, verbose
         As in :class:`FormationEnergyRegressor`. ``early_stopping`` holds out rows by
         stratified sampling, and ``tol`` is in units of the cross-entropy.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class in the loss, multiplied by ``sample_weight``: a mapping from
+        class to weight, 1 for classes it lacks, or "balanced" for weights inversely
+        proportional to the total weight of the class.
 
     Attributes
     ----------
@@ -71,6 +82,11 @@ validation_fraction, n_iter_no_change, tol, device, random_state, verbose
     array([ True, False])
     """
 
+    _parameter_constraints: dict[str, list[Any]] = {
+        **TableEnsemble._parameter_constraints,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
     classes_: NDArray[Any]
 
     def __init__(
@@ -81,6 +97,7 @@ validation_fraction, n_iter_no_change, tol, device, random_state, verbose
         max_elements: int = 10,
         equivalent_sites: Any = None,
         permutations: Any = None,
+        class_weight: Any = None,
         n_estimators: int = 4,
         encoder_layer_sizes: tuple[int, ...] = (128, 128, 16),
         hidden_layer_sizes: tuple[int, ...] = (256, 256, 256),
@@ -129,9 +146,12 @@ validation_fraction, n_iter_no_change, tol, device, random_state, verbose
             random_state=random_state,
             verbose=verbose,
         )
+        self.class_weight = class_weight
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, checkpoint: Any = None) -> ElementalModeClassifier:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, checkpoint: Any = None
+    ) -> ElementalModeClassifier:
         """Train the ensemble.
 
         Parameters
@@ -140,6 +160,11 @@ validation_fraction, n_iter_no_change, tol, device, random_state, verbose
             Features of each site, one site after the other.
         y : array-like of shape (n_samples,)
             Class of each row: numbers, strings or booleans.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row in the loss, in early stopping and in
+            ``class_weight="balanced"``.
+            Only ratios matter: a row of weight 2 counts as two equal rows, and rows of
+            weight 0 are left out. None means equal weights.
         checkpoint : str or path-like, default=None
             File in which the state of training is saved, as in
             :meth:`FormationEnergyRegressor.fit`.
@@ -157,10 +182,10 @@ validation_fraction, n_iter_no_change, tol, device, random_state, verbose
             other classes and ``warm_start=True``, or training diverges.
         """
         with self._kept_on_failure():
-            self._fit(X, y, checkpoint)
+            self._fit(X, y, checkpoint, sample_weight)
         return self
 
-    def _fit(self, X: Any, y: Any, checkpoint: Any) -> None:
+    def _fit(self, X: Any, y: Any, checkpoint: Any, sample_weight: Any = None) -> None:
         check_target(y)
         X, y = self._read(X, y)
         check_classification_targets(y)
@@ -177,20 +202,48 @@ validation_fraction, n_iter_no_change, tol, device, random_state, verbose
         self._check_checkpoint(checkpoint, self.early_stopping)
         seed = self._draw_seed()
         arguments = self._network_arguments(X, seed)
-        weights, _ = self._start(X, arguments)
         classes = encoder.transform(y)
-        held_out = None
+        weights = self._weigh_classes(classes, positive_weights(sample_weight, X))
+        X, classes, weights = drop_weightless(X, classes, weights)
+        initial, _ = self._start(X, arguments)
+        held_out: Any = None
         if self.early_stopping:
             part, rest = self._hold_out(X, arguments, seed, classes)
             held_out = X[rest], classes[rest]
             X, classes = X[part], classes[part]
+            if weights is not None:
+                held_out, weights = (*held_out, weights[rest]), weights[part]
         trained = self._train(
-            X, classes, held_out, checkpoint, arguments=arguments, initial=weights
+            X,
+            classes,
+            held_out,
+            checkpoint,
+            weights=weights,
+            arguments=arguments,
+            initial=initial,
         )
         self.net_ = trained.net
         self.loss_curve_ = trained.losses
         self.validation_loss_curve_ = trained.validation_losses if self.early_stopping else None
         self.n_iter_ = len(self.loss_curve_)
+
+    def _weigh_classes(
+        self, classes: NDArray[np.intp], weights: NDArray[np.float64] | None
+    ) -> NDArray[np.float64] | None:
+        """Multiply the weights of rows by those of their classes."""
+        if self.class_weight is None:
+            return weights
+        if isinstance(self.class_weight, str):  # "balanced"
+            totals = np.bincount(classes, weights, minlength=len(self.classes_))
+            present = totals > 0
+            by_class = np.zeros(len(totals))
+            by_class[present] = totals.sum() / (present.sum() * totals[present])
+        else:
+            by_class = compute_class_weight(
+                self.class_weight, classes=self.classes_, y=self.classes_[classes]
+            )
+        both = by_class[classes] if weights is None else by_class[classes] * weights
+        return positive_weights(both, classes)
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Predict the probability of each class, as the mean over the ensemble.
@@ -198,6 +251,8 @@ validation_fraction, n_iter_no_change, tol, device, random_state, verbose
         Parameters
         ----------
         X : array-like of shape (n_samples, n_sites * n_site_features)
+            Rows that are entirely NaN, such as those of
+            ``ElementalModeTransformer(handle_invalid="nan")``, have NaN probabilities.
 
         Returns
         -------
@@ -219,9 +274,21 @@ validation_fraction, n_iter_no_change, tol, device, random_state, verbose
         Returns
         -------
         ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        ValueError
+            If a row is NaN, since no class stands for "unknown"; ``predict_proba`` returns
+            NaN for such a row.
         """
-        probable = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[probable]
+        probability = self.predict_proba(X)
+        absent = np.flatnonzero(np.isnan(probability[:, 0]))
+        if len(absent):
+            raise ValueError(
+                f"Input X contains NaN: all features of row {absent[0]} are NaN, so it has no "
+                "class. Use predict_proba, which returns NaN for it, or remove the row."
+            )
+        return self.classes_[probability.argmax(axis=1)]
 
     @property
     def _n_outputs(self) -> int:
@@ -237,6 +304,20 @@ validation_fraction, n_iter_no_change, tol, device, random_state, verbose
 
     def _target_settings(self) -> Settings:
         return {"classes": self.classes_}
+
+    def _to_record(self) -> tuple[Settings, Arrays]:
+        settings, arrays = super()._to_record()
+        if isinstance(self.class_weight, dict):  # the keys of a JSON object are strings
+            settings["parameters"]["class_weight"] = list(self.class_weight.items())
+        return settings, arrays
+
+    @classmethod
+    def _from_record(cls, settings: Settings, arrays: Arrays) -> NetworkEnsemble:
+        weight = settings["parameters"].get("class_weight")
+        if isinstance(weight, list):
+            parameters = {**settings["parameters"], "class_weight": dict(weight)}
+            settings = {**settings, "parameters": parameters}
+        return super()._from_record(settings, arrays)
 
     def _read_target(self, settings: Settings) -> None:
         self.classes_ = _read_classes(settings["classes"])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,13 @@ class Compositions:
         starts = np.concatenate([[0], np.cumsum(lengths)])
         entries = np.repeat(self.starts[:-1][rows] - starts[:-1], lengths) + np.arange(starts[-1])
         return Compositions(starts, self.atomic_numbers[entries], self.amounts[entries])
+
+    def content(self) -> Iterator[NDArray[Any]]:
+        """Yield arrays that are equal for equal formulas, to compute a fingerprint."""
+        order = np.lexsort([self.atomic_numbers, self.rows])
+        yield self.starts.astype("<i8")
+        yield self.atomic_numbers[order].astype("<i8")
+        yield self.amounts[order].astype("<f8")
 
     def elements(self) -> NDArray[np.bool_]:
         """Mark the elements of each formula, shape (n_samples, 118); column Z - 1 for Z."""

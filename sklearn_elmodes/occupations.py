@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral, Number, Real
@@ -55,6 +55,20 @@ class Occupations:
         present = np.zeros(len(self.species), dtype=bool)
         present[self.sites.ravel()] = True
         return np.flatnonzero(present)
+
+    def content(self) -> Iterator[NDArray[Any]]:
+        """Yield arrays that are equal for equal crystals, to compute a fingerprint."""
+        amounts = np.zeros((len(self.species), len(SYMBOLS)))
+        for index in self.present.tolist():
+            for symbol, amount in self.species[index].items():
+                amounts[index, ATOMIC_NUMBERS[symbol] - 1] = amount
+        # Number the species that occur by their amounts, not in the order of their notation.
+        present = self.present
+        distinct, rank = np.unique(amounts[present], axis=0, return_inverse=True)
+        number = np.zeros(len(self.species), dtype="<i8")
+        number[present] = rank.reshape(-1)
+        yield distinct.astype("<f8")
+        yield number[self.sites]
 
     def elements(self) -> NDArray[np.bool_]:
         """Mark the elements of each crystal, shape (n_samples, 118); column Z - 1 for Z."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -14,12 +15,15 @@ from sklearn_elmodes._model_files import (
     Arrays,
     Settings,
     Step,
+    checksum,
     describing,
     find_model,
+    plain,
     read,
     shipped_models,
     write,
 )
+from sklearn_elmodes._sources import _thawed
 from sklearn_elmodes._validation import shown, strings, tuples
 from sklearn_elmodes.classifier import ElementalModeClassifier
 from sklearn_elmodes.regressor import FormationEnergyRegressor
@@ -36,7 +40,8 @@ def save_model(pipeline: Pipeline, path: str | os.PathLike[str], *, card: str = 
         :class:`FormationEnergyRegressor`, :class:`ElementalModeClassifier`, the scalers
         ``StandardScaler``, ``MinMaxScaler``, ``MaxAbsScaler`` and ``RobustScaler`` of
         scikit-learn, and "passthrough". The parameter ``pretrained`` is saved only if it
-        is the name of an included model.
+        is the name of an included model, and ``random_state`` only if it is an integer; a
+        generator becomes None. ``memory`` and ``verbose`` of the pipeline are not saved.
     path : str or path-like
         File to write, by convention ``*.safetensors``. It is written atomically.
     card : str, default=""
@@ -165,6 +170,42 @@ def _to_step(name: str, step: Any) -> Step:
     if hasattr(step, "_sklearn_output_config"):
         settings["set_output"] = step._sklearn_output_config
     return Step(name, kind, settings, arrays)
+
+
+# Parameters on which the features or predictions of a fitted step depend.
+_USED_IN_PREDICTION = {
+    *("prototype", "pooling", "max_elements", "dtype"),
+    *("n_sites", "architecture", "equivalent_sites", "permutations"),
+    *("activation", "encoder_activation"),
+    *("with_mean", "with_std", "with_centering", "with_scaling", "feature_range", "clip"),
+}
+_NOT_USED_IN_PREDICTION = {"training", "loss_curve", "validation_loss_curve", "set_output"}
+
+
+def _fingerprint_steps(estimator: Any) -> dict[str, str]:
+    """Hash all that the predictions of each step of a fitted pipeline depend on.
+
+    Steps that a model file cannot contain are identified only by the name of their class.
+    """
+    model = _thawed(estimator)
+    steps = model.steps if isinstance(model, Pipeline) else [("estimator", model)]
+    return {name: _fingerprint(name, _thawed(step)) for name, step in steps}
+
+
+def _fingerprint(name: str, step: Any) -> str:
+    try:
+        record = _to_step(name, step)
+    except ValueError:
+        return type(step).__name__
+    parameters = record.settings.get("parameters", {})
+    used = {
+        "kind": record.kind,
+        **{key: v for key, v in record.settings.items() if key not in _NOT_USED_IN_PREDICTION},
+        "parameters": {key: v for key, v in parameters.items() if key in _USED_IN_PREDICTION},
+    }
+    # Only the modes are read in predictions, not the properties that they come from.
+    arrays = {key: array for key, array in record.arrays.items() if key != "properties"}
+    return checksum(json.dumps(used, default=plain, sort_keys=True), arrays)
 
 
 def _from_step(step: Step) -> Any:

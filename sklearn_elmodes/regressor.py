@@ -246,7 +246,9 @@ class FormationEnergyRegressor(EnsembleRegressor, TableEnsemble):
         self.calibrate_std = calibrate_std
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, checkpoint: Any = None) -> FormationEnergyRegressor:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, checkpoint: Any = None
+    ) -> FormationEnergyRegressor:
         """Train the ensemble.
 
         Parameters
@@ -255,6 +257,11 @@ class FormationEnergyRegressor(EnsembleRegressor, TableEnsemble):
             Features of each site, one site after the other.
         y : array-like of shape (n_samples,)
             Target, for instance the formation energy in eV/atom.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row in the loss, in early stopping, in the calibration and in
+            mean and scale of the target.
+            Only ratios matter: a row of weight 2 counts as two equal rows, and rows of
+            weight 0 are left out. None means equal weights.
         checkpoint : str or path-like, default=None
             File in which the state of training is saved about every 20 seconds. If the
             file exists, from an interrupted fit with the same data, parameters and
@@ -276,7 +283,7 @@ class FormationEnergyRegressor(EnsembleRegressor, TableEnsemble):
             modes, ``calibrate_std`` is used with a single network, or training diverges.
         """
         with self._kept_on_failure():
-            self._fit(X, y, checkpoint)
+            self._fit(X, y, checkpoint, sample_weight)
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
@@ -285,6 +292,8 @@ class FormationEnergyRegressor(EnsembleRegressor, TableEnsemble):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_sites * n_site_features)
+            Rows that are entirely NaN, such as those of
+            ``ElementalModeTransformer(handle_invalid="nan")``, have NaN predictions.
         return_std : bool, default=False
             Also return the standard deviation over the members. It is too small to be an
             error bar unless the regressor was fitted with ``calibrate_std=True``.
@@ -299,6 +308,7 @@ class FormationEnergyRegressor(EnsembleRegressor, TableEnsemble):
         Raises
         ------
         ValueError
-            If ``return_std=True`` and the ensemble has a single network.
+            If a row contains NaN beside numbers, or ``return_std=True`` and the ensemble
+            has a single network.
         """
         return self._predict(X, return_std)

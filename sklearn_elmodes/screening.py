@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_elmodes._inputs import contained_elements
+from sklearn_elmodes._inputs import contained_elements, fingerprint
 from sklearn_elmodes._screening_store import Batch, Store, part_of
 from sklearn_elmodes._validation import shown
 from sklearn_elmodes.applicability import TrainingDistance
@@ -25,6 +26,8 @@ from sklearn_elmodes.candidates import (
 from sklearn_elmodes.elements import ATOMIC_NUMBERS
 from sklearn_elmodes.exceptions import RowError
 from sklearn_elmodes.occupations import _as_matrix
+from sklearn_elmodes.persistence import _fingerprint_steps
+from sklearn_elmodes.transformer import ElementalModeTransformer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +95,8 @@ def screen(
         columns are "candidate", the position of the candidate, and those that
         ``objective`` takes. Batches of the same screening that are already in the
         folder are read instead of computed; ``k``, ``objective``, ``max_std`` and
-        ``max_distance`` may differ.
+        ``max_distance`` may differ. Weights, modes, scalers and training rows must be
+        exactly the same; steps of other packages are compared by 64 predictions.
     batch_size : int, default=65536
         Number of candidates per batch and file.
     n_jobs : int, default=None
@@ -112,8 +116,8 @@ def screen(
     ------
     ValueError
         If a parameter is out of range, a candidate cannot be read or predicted, or
-        ``output`` contains other files or another screening: another space, model or
-        batch size.
+        ``output`` contains other files or another screening: another space, model,
+        training set or batch size.
     ImportError
         If ``output`` is given and pyarrow is not installed.
 
@@ -153,7 +157,12 @@ def screen(
     _check_space(estimator, candidates, excluded)
     if output is None:
         return _run(job, candidates, None, int(batch_size), n_jobs, verbose)
-    with Store(Path(output), job, candidates, int(batch_size)) as store:
+    identity = {
+        f"step {name!r} of the model": mark for name, mark in _fingerprint_steps(estimator).items()
+    }
+    if X_train is not None:
+        identity["training rows"] = _fingerprint_rows(estimator, X_train)
+    with Store(Path(output), job, candidates, int(batch_size), identity) as store:
         return _run(job, candidates, store, int(batch_size), n_jobs, verbose)
 
 
@@ -389,6 +398,20 @@ def _check_space(estimator: Any, candidates: Any, excluded: list[int]) -> None:
             f"The candidates contain {', '.join(missing)}, for which the model has no modes: "
             "leave them out, or name them in exclude_elements."
         )
+
+
+def _fingerprint_rows(estimator: Any, X: Any) -> str:
+    """Hash training rows: as they are read, or as they are for a foreign transformer."""
+    first = _step(estimator, 0)
+    if isinstance(first, ElementalModeTransformer):
+        return fingerprint(X, first.prototype_)
+    rows = np.asarray(X)
+    if rows.dtype.kind in "biufc":
+        rows = np.ascontiguousarray(rows)
+        content = repr((rows.shape, rows.dtype.str)).encode() + rows.tobytes()
+    else:
+        content = repr(rows.tolist()).encode(errors="surrogatepass")
+    return hashlib.sha256(content).hexdigest()
 
 
 def _step(estimator: Any, place: int) -> Any:

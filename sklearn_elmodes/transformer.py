@@ -21,7 +21,7 @@ from sklearn.utils.validation import (
 from sklearn_elmodes import _inputs
 from sklearn_elmodes._features import Layout, layout_of
 from sklearn_elmodes._formula_grammar import OF_ESTIMATORS
-from sklearn_elmodes._rows import Reading
+from sklearn_elmodes._rows import Reading, Reasons, raise_first
 from sklearn_elmodes._validation import own_parameters, strings
 from sklearn_elmodes.autoencoder import ElementAutoencoder
 from sklearn_elmodes.elements import PROPERTY_TABLES, SYMBOLS
@@ -63,6 +63,11 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
     handle_unknown : {"error", "nan"}, default="error"
         How to treat a row that contains an element without modes: raise an error that
         names the row and the element, or set all features of the row to NaN.
+    handle_invalid : {"error", "nan"}, default="error"
+        How to treat a row that cannot be read, does not fit the prototype or has more than
+        ``max_elements`` elements: raise an error that names the row, or set all features
+        of the row to NaN. The regressor and the classifier of this package predict NaN
+        for such rows and refuse them in ``fit``. :meth:`check_rows` gives the reasons.
     dtype : {"float32", "float64"}, default="float32"
         Type of the output. Networks train about twice as fast in float32.
     autoencoder : ElementAutoencoder, default=None
@@ -139,6 +144,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         "pooling": [StrOptions({"statistics"}), None],
         "max_elements": [Interval(Integral, 1, len(SYMBOLS), closed="both")],
         "handle_unknown": [StrOptions({"error", "nan"})],
+        "handle_invalid": [StrOptions({"error", "nan"})],
         "dtype": [StrOptions({"float32", "float64"})],
         "autoencoder": [ElementAutoencoder, None],
         "formulas": [StrOptions({"strict", "clean"})],
@@ -153,6 +159,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         pooling: str | None = "statistics",
         max_elements: int = 10,
         handle_unknown: str = "error",
+        handle_invalid: str = "error",
         dtype: str = "float32",
         autoencoder: ElementAutoencoder | None = None,
         formulas: str = "strict",
@@ -163,6 +170,7 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         self.pooling = pooling
         self.max_elements = max_elements
         self.handle_unknown = handle_unknown
+        self.handle_invalid = handle_invalid
         self.dtype = dtype
         self.autoencoder = autoencoder
         self.formulas = formulas
@@ -188,9 +196,9 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         Raises
         ------
         RowError
-            If a row cannot be read, does not fit the prototype, has more than
-            ``max_elements`` elements, or contains an element without modes when
-            ``handle_unknown="error"``.
+            If ``handle_invalid="error"`` and a row cannot be read, does not fit the
+            prototype or has more than ``max_elements`` elements; or if
+            ``handle_unknown="error"`` and a row contains an element without modes.
         ValueError
             If X has no rows or the wrong number of columns, or ``properties`` is invalid.
         """
@@ -340,14 +348,21 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         pooled._set_modes(self.element_modes_)
         return pooled
 
-    def _read(self, X: Any, *, reset: bool) -> Any:
-        """Read all rows; raise a RowError for the first bad one."""
+    def _read(self, X: Any, *, reset: bool) -> Reading[Any]:
+        """Read all rows; raise a RowError for the first one that is an error."""
         strict = self.handle_unknown == "error"
         X = _inputs.as_sequence(X)
-        matter = self._read_as_far_as_possible(X, reset=reset, strict=strict).complete()
-        if not len(matter):
+        if self.handle_invalid == "error":
+            reading = self._read_as_far_as_possible(X, reset=reset, strict=strict)
+            reading.complete()
+        else:
+            reading = self._read_as_far_as_possible(X, reset=reset, strict=False)
+            if strict:
+                unknown = self._without_modes(reading.matter)
+                raise_first({int(reading.rows[row]): why for row, why in unknown.items()})
+        if not reading.n_rows:
             raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
-        return matter
+        return reading
 
     def _read_as_far_as_possible(self, X: Any, *, reset: bool, strict: bool) -> Reading[Any]:
         """Read X and reject bad rows; elements without modes are bad if ``strict``."""
@@ -357,13 +372,22 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         rules = replace(OF_ESTIMATORS, clean=self.formulas == "clean", cleaner='formulas="clean"')
         reading = _inputs.read(X, self.prototype_, rules)
         if strict:
-            missing = self._layout.without_modes(reading.matter, self.element_modes_)
-            advice = ', or handle_unknown="nan".'
-            reading = reading.without({row: f"{why}{advice}" for row, why in missing.items()})
+            reading = reading.without(self._without_modes(reading.matter))
         return reading.without(self._layout.without_room(reading.matter))
 
-    def _compute(self, matter: Any) -> NDArray[Any]:
-        return self._layout.compute(matter, self.element_modes_, self.dtype)
+    def _without_modes(self, matter: Any) -> Reasons:
+        missing = self._layout.without_modes(matter, self.element_modes_)
+        return {row: f'{why}, or handle_unknown="nan".' for row, why in missing.items()}
+
+    def _compute(self, reading: Reading[Any]) -> NDArray[Any]:
+        """Compute the features; rejected rows are NaN."""
+        layout, modes = self._layout, self.element_modes_
+        if not reading.rejected:
+            return layout.compute(reading.matter, modes, self.dtype)
+        features = np.full((reading.n_rows, len(layout.names(modes))), np.nan, dtype=self.dtype)
+        if len(reading.rows):
+            features[reading.rows] = layout.compute(reading.matter, modes, self.dtype)
+        return features
 
     def _to_record(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return settings and arrays for a model file."""
@@ -378,7 +402,10 @@ class ElementalModeTransformer(TransformerMixin, BaseEstimator):
         if self.prototype is not None:
             parameters["prototype"] = Prototype.of(self.prototype)._arguments()
         if self.autoencoder is not None:
-            parameters["autoencoder"] = self.autoencoder.get_params()
+            own = self.autoencoder.get_params()
+            if not isinstance(self.autoencoder.random_state, Integral):
+                own["random_state"] = None
+            parameters["autoencoder"] = own
         settings = {
             "parameters": parameters,
             "elements": list(self.element_modes_.symbols),

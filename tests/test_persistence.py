@@ -106,9 +106,6 @@ def test_only_our_pipelines_are_written(tmp_path):
         save_model(pipeline, tmp_path / "model.safetensors")
     with pytest.raises(ValueError, match="pipeline must be a fitted Pipeline, not a Ridge"):
         save_model(Ridge(), tmp_path / "model.safetensors")
-    seeded = make_formation_energy_pipeline(**{**SMALL, "random_state": np.random.RandomState(0)})
-    with pytest.raises(ValueError, match="cannot be saved"):
-        save_model(seeded.fit(X, Y), tmp_path / "model.safetensors")
     assert os.listdir(tmp_path) == []
 
 
@@ -643,3 +640,22 @@ def test_unknown_name():
 def test_a_folder_is_named_as_such(tmp_path):
     with pytest.raises(OSError, match=r"is a folder, not a model file\.$"):
         load_model(tmp_path)
+
+
+def test_a_random_generator_is_not_saved(tmp_path):
+    seeded = make_formation_energy_pipeline(**{**SMALL, "random_state": np.random.RandomState(0)})
+    seeded.set_params(
+        elementalmodetransformer__autoencoder=ElementAutoencoder(
+            max_iter=2, random_state=np.random.RandomState(1)
+        ),
+        memory=str(tmp_path / "cache"),
+        verbose=True,
+    )
+    seeded.fit(X, Y)
+    save_model(seeded, tmp_path / "model.safetensors")
+    loaded = load_model(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(loaded.predict(X), seeded.predict(X))
+    assert loaded[-1].random_state is None
+    assert loaded[0].autoencoder.random_state is None
+    assert loaded.memory is None
+    assert isinstance(seeded[-1].random_state, np.random.RandomState)

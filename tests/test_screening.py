@@ -481,3 +481,87 @@ def test_distance_and_screening_with_a_set_network():
     scaled = StandardScaler().fit(statistics[:2]).transform(statistics)
     expected = np.linalg.norm(scaled[2] - scaled[:2], axis=1).min()
     assert np.isclose(screen(model, ["LiFeO2"], X_train=["Fe2O3", "Li2O"])["distance"], expected)
+
+
+def test_a_kept_folder_knows_model_and_training_rows_exactly(space, tmp_path):
+    """Also if no probe, and no candidate, shows the difference."""
+    rows, energies = space[:40], np.arange(40.0)
+
+    def fitted(scaler=None, last=None):
+        model = make_formation_energy_pipeline(
+            "elpasolite", n_estimators=2, hidden_layer_sizes=(8,), max_iter=1, random_state=0
+        )
+        steps = [model[0], scaler or StandardScaler(), last or model[-1]]
+        return make_pipeline(*steps).fit(rows, energies)
+
+    def changed(change):
+        model = fitted()
+        change(model)
+        return model
+
+    def change_a_mode(model):  # of an element that no candidate contains
+        modes = model[0].element_modes_
+        values = modes.values.copy()
+        values[modes.symbols.index("Xe"), 3] += 1e-3
+        model[0]._set_mode_table(list(modes.symbols), values)
+
+    def change_a_weight(model):
+        weight = next(iter(model[-1].net_.module_.parameters()))
+        weight.data[0, 0, 0] += 1e-6
+
+    def change_the_scale(model):
+        model[1].scale_[2] *= 1 + 1e-9
+
+    def change_the_std(model):
+        model[-1].std_scale_ *= 2
+
+    model = fitted()
+    settings = {"output": tmp_path / "own", "batch_size": 1000, "k": 3, "X_train": rows}
+    expected = screen(model, space, **settings)
+    pd.testing.assert_frame_equal(screen(fitted(), space, **settings), expected)
+    pd.testing.assert_frame_equal(
+        screen(model, space, **{**settings, "X_train": rows.tolist()}), expected
+    )
+    for change, step in [
+        (change_a_mode, "elementalmodetransformer"),
+        (change_the_scale, "standardscaler"),
+        (change_a_weight, "formationenergyregressor"),
+        (change_the_std, "formationenergyregressor"),
+    ]:
+        with pytest.raises(ValueError, match=f"it differs in step '{step}' of the model"):
+            screen(changed(change), space, **settings)
+    far = np.vstack([rows, [["Xe", "Rn", "Kr", "Ar"]]])
+    for training in (far, rows[:-1], None):
+        with pytest.raises(ValueError, match=r"belongs to another screening.*(training|columns)"):
+            screen(model, space, **{**settings, "X_train": training})
+    # Steps of other packages are compared by their predictions.
+    foreign = {**settings, "output": tmp_path / "foreign"}
+    found = screen(fitted(last=Ridge()), space, **foreign)
+    pd.testing.assert_frame_equal(screen(fitted(last=Ridge()), space, **foreign), found)
+    with pytest.raises(ValueError, match="values of predicted: another model"):
+        screen(fitted(last=Ridge(alpha=100)), space, **foreign)
+    with pytest.raises(ValueError, match="step 'standardscaler' of the model"):
+        screen(fitted(last=Ridge(), scaler=StandardScaler(with_mean=False)), space, **foreign)
+
+
+def test_training_rows_are_compared_as_they_are_read(tmp_path):
+    formulas = ["NaCl", "Fe2O3", "K2O"]
+    model = make_formation_energy_pipeline(n_estimators=2, max_iter=1, random_state=0)
+    model.fit(formulas, [1.0, 2.0, 3.0])
+    settings = {"output": tmp_path, "k": 2}
+    expected = screen(model, formulas, X_train=formulas, **settings)
+    same = ["ClNa", {"O": 3, "Fe": 2}, "K2O1"]
+    pd.testing.assert_frame_equal(screen(model, formulas, X_train=same, **settings), expected)
+    for other in (["NaCl", "Fe2O3", "K2O1.0001"], ["NaCl", "Fe2O3", "K2O", "XeF2"]):
+        with pytest.raises(ValueError, match=r"it differs in .*training rows"):
+            screen(model, formulas, X_train=other, **settings)
+
+
+def test_screening_refuses_rows_that_a_model_would_predict_as_nan(tmp_path):
+    model = make_pipeline(
+        *make_formation_energy_pipeline(n_estimators=2, max_iter=1, random_state=0)
+        .set_params(elementalmodetransformer__handle_invalid="nan")
+        .fit(["NaCl", "KBr"], [1.0, 2.0])
+    )
+    with pytest.raises(ValueError, match=r"Candidate 1, Na\)Cl, has the predicted value nan"):
+        screen(model, ["NaCl", "Na)Cl"])

@@ -7,8 +7,14 @@ import pytest
 from pymatgen.core import Composition
 from sklearn.base import clone
 
-from sklearn_elmodes import ElementalModeTransformer, ElementAutoencoder, Prototype
+from sklearn_elmodes import (
+    ElementalModeTransformer,
+    ElementAutoencoder,
+    Prototype,
+    make_formation_energy_pipeline,
+)
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, PROPERTY_TABLES, property_table
+from sklearn_elmodes.exceptions import RowError
 from sklearn_elmodes.modes import ElementModes
 from sklearn_elmodes.pretrained import rebuild
 
@@ -391,3 +397,61 @@ def test_without_pooling_rows_are_limited_by_max_elements_and_modes():
     features = lenient.fit_transform(["Og", "NaCl"])
     assert np.isnan(features[0]).all()
     assert np.isfinite(features[1]).all()
+
+
+@pytest.mark.parametrize("pooling", ["statistics", None])
+def test_invalid_rows_are_nan_only_on_request(pooling):
+    X = np.array(["NaCl", "Na)Cl", "KBr", None, "LiNaKRbF4"], dtype=object)
+    transformer = ElementalModeTransformer(
+        pooling=pooling, max_elements=3, handle_invalid="nan"
+    ).fit(X)
+    features = transformer.transform(X)
+    bad = [1, 3] if pooling else [1, 3, 4]
+    assert np.flatnonzero(np.isnan(features).all(axis=1)).tolist() == bad
+    good = np.setdiff1d(np.arange(5), bad)
+    plain = ElementalModeTransformer(pooling=pooling, max_elements=3)
+    np.testing.assert_array_equal(features[good], plain.fit_transform(X[good]))
+    np.testing.assert_array_equal(transformer.fit_transform(X), features)
+    assert transformer.check_rows(X)[1].index.tolist() == bad
+    assert np.isnan(transformer.transform(["Xx", "()"])).all()
+    with pytest.raises(ValueError, match="Found array with 0 sample"):
+        transformer.transform([])
+    with pytest.raises(RowError, match=r"Row 1: .*no modes for the element Og"):
+        transformer.transform(["Na)Cl", "OgO2", "NaCl"])
+    both = ElementalModeTransformer(handle_invalid="nan", handle_unknown="nan")
+    assert np.isnan(both.fit_transform(["Na)Cl", "OgO2"])).all()
+    unknown = ElementalModeTransformer(handle_unknown="nan").fit(["NaCl"])
+    with pytest.raises(RowError, match=r"Row 0: .*Na\)Cl"):
+        unknown.transform(["Na)Cl"])
+
+
+def test_rows_that_do_not_fit_the_prototype_are_nan_on_request():
+    transformer = ElementalModeTransformer(prototype="elpasolite", handle_invalid="nan")
+    features = transformer.fit_transform(["K2NaAlF6", "Al2O3", "rubbish"])
+    assert np.isnan(features).all(axis=1).tolist() == [False, True, True]
+
+
+def test_skops_keeps_fitted_transformers_and_pipelines():
+    skops = pytest.importorskip("skops.io")
+    ours = "sklearn_elmodes."
+    for transformer in (
+        ElementalModeTransformer(),
+        ElementalModeTransformer(prototype="elpasolite"),
+        ElementalModeTransformer(3, autoencoder=ElementAutoencoder(max_iter=3, random_state=0)),
+    ):
+        expected = transformer.fit_transform(["K2NaAlF6"])
+        content = skops.dumps(transformer)
+        trusted = skops.get_untrusted_types(data=content)
+        assert all(name.startswith(ours) for name in trusted)
+        loaded = skops.loads(content, trusted=trusted)
+        np.testing.assert_array_equal(loaded.transform(["K2NaAlF6"]), expected)
+        pd.testing.assert_frame_equal(loaded.modes_, transformer.modes_)
+    pipeline = make_formation_energy_pipeline(max_iter=1, random_state=0)
+    pipeline.fit(["NaCl", "KBr"], [1.0, 2.0])
+    content = skops.dumps(pipeline)
+    trusted = skops.get_untrusted_types(data=content)
+    assert {name.partition(".")[0] for name in trusted} <= {
+        *("sklearn_elmodes", "skorch", "torch", "functools"),
+    }
+    loaded = skops.loads(content, trusted=trusted)
+    np.testing.assert_array_equal(loaded.predict(["NaF"]), pipeline.predict(["NaF"]))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-Batch = tuple[dict[str, Tensor], Tensor]
+Batch = tuple[dict[str, Tensor], Tensor | tuple[Tensor, Tensor]]
 
 _FEW_ROWS = 256
 
@@ -24,9 +25,12 @@ class EnsembleDataset(Dataset[Any], ABC):
     ----------
     targets : tensor of shape (n_samples,) or None
         Scaled targets, or classes; None for prediction.
+    weights : tensor of shape (n_samples,) or None
+        Sample weights with a mean of 1; None if all rows count the same.
     """
 
     targets: Tensor | None
+    weights: Tensor | None = None
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -40,6 +44,14 @@ class EnsembleDataset(Dataset[Any], ABC):
     @abstractmethod
     def described(self) -> Tensor:
         """The distinct feature vectors of the species in the rows."""
+
+    def weighted(self, weights: NDArray[np.float64] | None) -> Self:
+        """Return a dataset with these sample weights, divided by their mean."""
+        if weights is None:
+            return self
+        described = self.described
+        scaled = torch.as_tensor(weights / weights.mean(), dtype=described.dtype)
+        return replace(cast(Any, self), weights=scaled.to(described.device))
 
     @abstractmethod
     def for_prediction(self) -> dict[str, Tensor]:
@@ -75,6 +87,7 @@ class EnsembleBatches:
     def __iter__(self) -> Iterator[Batch]:
         n_samples, device = len(self.dataset), self.dataset.device
         targets = self.dataset.targets
+        weights = self.dataset.weights
         assert targets is not None, "training and validation need targets"
         if self.generator is not None:
             orders = [
@@ -85,7 +98,8 @@ class EnsembleBatches:
             order = torch.arange(n_samples, device=device).expand(self.n_members, -1)
         # Batches of nearly equal size, so that no step has only a few rows.
         for rows in order.tensor_split(self.n_batches, dim=1):
-            yield self.dataset.inputs(rows), targets[rows]
+            own = targets[rows]
+            yield self.dataset.inputs(rows), own if weights is None else (own, weights[rows])
 
 
 def as_targets(y: NDArray[Any] | None, dtype: Any, device: str) -> Tensor | None:

@@ -157,16 +157,31 @@ def hidden_layers(
 
 
 class EnsembleLoss(nn.Module):
-    """Mean absolute error, summed over the members, so that they train independently."""
+    """Mean absolute error, summed over the members, so that they train independently.
 
-    def forward(self, predicted: Tensor, target: Tensor) -> Tensor:
+    The second argument is the targets, or a pair of targets and sample weights.
+    """
+
+    def forward(self, predicted: Tensor, target: Tensor | Sequence[Tensor]) -> Tensor:
         """Reduce outputs (n_members, n_rows, 1) and targets (n_members, n_rows) to a number."""
-        return (predicted[..., 0] - target).abs().mean(dim=1).sum()
+        if isinstance(target, Tensor):
+            return (predicted[..., 0] - target).abs().mean(dim=1).sum()
+        target, weights = target
+        return ((predicted[..., 0] - target).abs() * weights).mean(dim=1).sum()
 
 
 class EnsembleCrossEntropy(nn.Module):
-    """Cross-entropy, summed over the members."""
+    """Cross-entropy, summed over the members.
 
-    def forward(self, predicted: Tensor, target: Tensor) -> Tensor:
+    The second argument is the classes, or a pair of classes and sample weights.
+    """
+
+    def forward(self, predicted: Tensor, target: Tensor | Sequence[Tensor]) -> Tensor:
         """Reduce outputs (n_members, n_rows, n_classes) and classes (n_members, n_rows)."""
-        return len(target) * functional.cross_entropy(predicted.flatten(0, 1), target.flatten())
+        if isinstance(target, Tensor):
+            return len(target) * functional.cross_entropy(predicted.flatten(0, 1), target.flatten())
+        target, weights = target
+        losses = functional.cross_entropy(
+            predicted.flatten(0, 1), target.flatten(), reduction="none"
+        )
+        return (losses.view_as(weights) * weights).mean(dim=1).sum()

@@ -49,6 +49,8 @@ class SetDataset(EnsembleDataset):
         The tokens of each formula, in ascending order, then -1.
     targets : tensor of shape (n_samples,)
         Scaled targets, or classes; None for prediction.
+    weights : tensor of shape (n_samples,)
+        Sample weights; None if all rows count the same.
     """
 
     element_features: Tensor
@@ -56,6 +58,7 @@ class SetDataset(EnsembleDataset):
     amount_features: Tensor
     tokens: Tensor
     targets: Tensor | None
+    weights: Tensor | None = None
 
     @classmethod
     def from_arrays(

@@ -45,11 +45,14 @@ class SiteDataset(EnsembleDataset):
     sites : tensor of shape (n_samples, n_sites)
     targets : tensor of shape (n_samples,)
         Scaled targets, or classes; None for prediction.
+    weights : tensor of shape (n_samples,)
+        Sample weights; None if all rows count the same.
     """
 
     site_features: Tensor
     sites: Tensor
     targets: Tensor | None
+    weights: Tensor | None = None
 
     @classmethod
     def from_arrays(
