@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_elmodes._ensemble import NetworkEnsemble, drop_weightless, positive_weights
 from sklearn_elmodes._model_files import Settings
 from sklearn_elmodes._sources import Source
+from sklearn_elmodes._units import guess_unit
 from sklearn_elmodes._validation import check_target
 
 _ERROR_OF_SAME = 2.0  # largest error on the same quantity, in median deviations of y
@@ -132,9 +133,11 @@ class EnsembleRegressor(RegressorMixin, NetworkEnsemble):
         variation = _median(np.abs(y - _median(y, weights)), weights)
         if error < min(scale, _ERROR_OF_SAME * variation):
             return True
+        unit = guess_unit(y, members.mean(axis=0))
+        hint = f" It looks like {unit}, if the model predicts eV/atom." if unit else ""
         warnings.warn(
             "The pretrained model's error is large relative to the variation of y, so y is treated "
-            "as a different quantity: target scale and last layer are reinitialised.",
+            f"as a different quantity: target scale and last layer are reinitialised.{hint}",
             UserWarning,
             stacklevel=6,
         )

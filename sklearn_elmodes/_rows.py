@@ -89,6 +89,12 @@ class Reading(Generic[M]):
         return self.matter
 
 
+def number_rows(table: NDArray[Any]) -> NDArray[np.intp]:
+    """Return a number for each row, counted in order of appearance; equal rows have the same."""
+    _, first, inverse = np.unique(table, axis=0, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse.reshape(-1)]
+
+
 def raise_first(rejected: Mapping[int, str]) -> None:
     """Raise a RowError for the first rejected row, if any."""
     if rejected:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_elmodes._rows import number_rows
 from sklearn_elmodes.elements import SYMBOLS
 
 _MAX_UNIT_ATOMS = 150  # integer amounts of up to this many atoms are exact
@@ -79,7 +80,7 @@ class Compositions:
         """Return a number for each formula, the same for equal compositions."""
         fractions = np.zeros((len(self), len(SYMBOLS)))
         fractions[self.rows, self.atomic_numbers - 1] = self.fractions
-        return np.unique(fractions.round(6), axis=0, return_inverse=True)[1].reshape(-1)
+        return number_rows(fractions.round(6))
 
     def describe(self, row: int) -> str:
         """Format a formula for a message: ``Na1 Cl1``."""

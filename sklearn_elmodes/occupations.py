@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_elmodes._formula_grammar import OF_ESTIMATORS, Rules
-from sklearn_elmodes._rows import Reading, Reasons
+from sklearn_elmodes._rows import Reading, Reasons, number_rows
 from sklearn_elmodes._validation import shown
 from sklearn_elmodes.compositions import _write_amount
 from sklearn_elmodes.elements import ATOMIC_NUMBERS, SYMBOLS, atomic_number
@@ -84,7 +84,7 @@ class Occupations:
         for index in self.present.tolist():
             shares = frozenset(_shares(self.species[index]).items())
             kind[index] = numbers.setdefault(shares, len(numbers))
-        return np.unique(kind[self.sites], axis=0, return_inverse=True)[1].reshape(-1)
+        return number_rows(kind[self.sites])
 
     def describe(self, row: int) -> str:
         """Format a crystal for a message: ``Na Al K F``."""

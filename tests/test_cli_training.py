@@ -20,8 +20,8 @@ from sklearn_elmodes import (
     make_formation_energy_pipeline,
     save_model,
 )
+from sklearn_elmodes._inputs import composition_groups
 from sklearn_elmodes.cli import main
-from sklearn_elmodes.cli._rows import composition_numbers
 from sklearn_elmodes.datasets import load_expt_formation_enthalpies
 from sklearn_elmodes.elements import property_table
 from sklearn_elmodes.model_selection import predict_held_out
@@ -173,7 +173,7 @@ def test_evaluate_predicts_every_row_by_models_without_its_composition(tmp_path)
 def test_one_composition_has_one_number_however_it_is_written():
     formulas = ["Fe0.95O", "Fe19O20", "Fe2.85O3", "Al0.99Mg0.01", "Al99Mg", "FeO", "Fe2O2"]
     formulas += ["La0.67Sr0.33MnO3", "La67Sr33Mn100O300"]
-    assert composition_numbers(formulas).tolist() == [0, 0, 0, 1, 1, 2, 2, 3, 3]
+    assert composition_groups(formulas).tolist() == [0, 0, 0, 1, 1, 2, 2, 3, 3]
 
 
 @pytest.mark.filterwarnings("ignore:The pretrained model's error is large")
@@ -315,6 +315,28 @@ cli.main()
     assert not (tmp_path / "m.safetensors").exists()
 
 
+@pytest.mark.parametrize(
+    ("factor", "warning", "unit"),
+    [(1, "", "eV/atom"), (96.485, "the targets look like kJ/mol instead of eV/atom", "")],
+)
+def test_units_are_recognised(tmp_path, factor, warning, unit):
+    X, y = load_expt_formation_enthalpies(return_X_y=True)
+    path = tmp_path / "t.csv"
+    pd.DataFrame({"formula": X[::50], "e": factor * y[::50]}).to_csv(path, index=False)
+    options = ["--target", "e", "--max-iter", 1, "--folds", 2]
+    result = run("evaluate", path, *options)
+    assert (warning in result.stderr) if warning else not result.stderr
+    scores = [line for line in result.stdout.splitlines() if line.startswith(("MAE", "RMSE"))]
+    assert len(scores) == 2
+    assert all(("eV/atom" in line) == bool(unit) for line in scores)
+    assert json.loads(run("evaluate", path, *options, "--json").stdout)["unit"] == (unit or None)
+    named = run("evaluate", path, *options, "--unit", "kJ/mol")
+    assert "kJ/mol" in named.stdout
+    assert not named.stderr
+    trained = run("train", path, *options[:4], "-o", tmp_path / "m.safetensors")
+    assert warning in trained.stderr
+
+
 def test_compositions_with_several_targets_are_told(tmp_path):
     (tmp_path / "t.csv").write_text("formula,e\nNaCl,-2.1\nNa2Cl2,-1.1\nKF,-2.9\nLiF,-3\n")
     told = (
@@ -325,7 +347,7 @@ def test_compositions_with_several_targets_are_told(tmp_path):
     result = run("train", tmp_path / "t.csv", *options, "-o", tmp_path / "m.safetensors")
     assert result.stderr == told
     assert json.loads(result.stdout)["rows_with_several_targets"] == 2
-    page = ["--report", tmp_path / "r.html", "--folds", 2]
+    page = ["--report", tmp_path / "r.html", "--folds", 2, "--unit", "eV/atom"]
     result = run("evaluate", tmp_path / "t.csv", *options, *page)
     assert told in result.stderr
     assert json.loads(result.stdout)["largest_range_of_targets"] == pytest.approx(1.0)

@@ -189,6 +189,13 @@ def test_another_quantity_is_scaled_anew(general, data):
     } == {"last"}
 
 
+def test_another_unit_is_named(data):
+    X, y = data
+    message = "different quantity: .* It looks like kJ/mol, if the model predicts eV/atom"
+    with pytest.warns(UserWarning, match=message):
+        make_formation_energy_pipeline(pretrained="oqmd", max_iter=1).fit(X, 96.485 * y)
+
+
 def test_a_few_odd_rows_do_not_make_another_quantity(general, data):
     X, y = data
     y = np.where(np.arange(len(y)) % 20 == 0, 1e3, y)

@@ -330,7 +330,7 @@ def _ranges(symbols: list[str]) -> str:
 )
 @formula_option
 @click.option("--target", help="Name of the column with true values; required with --input.")
-@click.option("--unit", default="eV/atom", show_default=True, help="Unit of the target.")
+@click.option("--unit", help="Unit of the target. Default: eV/atom if the values look like it.")
 @formulas_option
 @input_format_option
 @set_aside_options
@@ -341,7 +341,7 @@ def report(
     table: str | None,
     formula: str,
     target: str | None,
-    unit: str,
+    unit: str | None,
     notation: str | None,
     input_format: str | None,
     on_error: str,
@@ -355,13 +355,14 @@ def report(
     if (table is None) != (target is None):
         raise click.UsageError("Give --input and --target together, or neither.")
     check_outputs(output, inputs=[model, table], on_error=on_error, rejected=rejected)
-    from sklearn_elmodes.cli._rows import predict_rows, read_labelled
+    from sklearn_elmodes.cli._rows import predict_rows, read_labelled, tell_unit
     from sklearn_elmodes.report import write_report
 
     pipeline = load(model, notation)
     predictions = None
     if table is not None and target is not None:
         rows = read_labelled(pipeline[0], table, input_format, formula, target, on_error, rejected)
+        unit = tell_unit(rows, unit, pipeline[0].prototype)
         predictions = rows.assign(**predict_rows(pipeline, rows["formula"].to_numpy()))
     write_report(
         output,
@@ -370,7 +371,7 @@ def report(
         scheme=f"the model applied to {table}; errors on rows that it was trained on say nothing "
         "about new rows",
         target=target or "formation energy",
-        unit=unit,
+        unit="eV/atom" if unit is None else unit,
         command=shell_command(),
         source=model,
     )

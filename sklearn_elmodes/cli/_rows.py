@@ -157,6 +157,38 @@ def read_labelled(
     )
 
 
+_UNIT_ROWS = 2000  # enough to recognise a unit
+
+
+def tell_unit(rows: pd.DataFrame, unit: str | None, prototype: Any) -> str:
+    """Compare targets with a general model; return the unit to show, "" if it is unknown.
+
+    Targets that look like energies in another unit than eV/atom are worth a warning.
+    """
+    if prototype is not None:  # the general model knows the most stable structure only
+        return unit or ""
+    from sklearn_elmodes import load_pretrained
+    from sklearn_elmodes._units import guess_unit
+    from sklearn_elmodes.formulas import parse_formulas
+
+    part = rows.iloc[:: -(-len(rows) // _UNIT_ROWS)]
+    model = load_pretrained("oqmd")
+    valid, _ = model[0].check_rows(part["formula"].to_numpy())
+    if not len(valid):
+        return unit or ""
+    formulas, targets = part["formula"].to_numpy()[valid], part["true"].to_numpy(float)[valid]
+    compositions = parse_formulas(formulas)
+    n_atoms = np.add.reduceat(compositions.amounts, compositions.starts[:-1])
+    guess = guess_unit(targets, model.predict(formulas), n_atoms)
+    if guess not in (None, "eV/atom") and unit in (None, "eV/atom"):
+        click.echo(
+            f"Warning: compared with a general model, the targets look like {guess} instead of "
+            "eV/atom. Convert them if that is not meant.",
+            err=True,
+        )
+    return unit or (guess if guess == "eV/atom" else "")
+
+
 def tell_conflicts(rows: pd.DataFrame) -> dict[str, Any]:
     """Warn of compositions with several targets; return their number, rows and largest range."""
     from sklearn_elmodes.inspection import conflicting_targets

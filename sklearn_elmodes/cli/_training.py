@@ -179,10 +179,11 @@ def train(
     )
     pipeline = _pipeline(verbose=int(sys.stderr.isatty()), **settings)
     from sklearn_elmodes import save_model
-    from sklearn_elmodes.cli._rows import read_labelled, tell_conflicts
+    from sklearn_elmodes.cli._rows import read_labelled, tell_conflicts, tell_unit
 
     rows = read_labelled(pipeline[0], table, input_format, formula, target, on_error, rejected)
     conflicts = tell_conflicts(rows)
+    tell_unit(rows, None, pipeline[0].prototype)
     X, y = rows["formula"].to_numpy(), rows["true"].to_numpy()
     resumable = {} if checkpoint is None else {"formationenergyregressor__checkpoint": checkpoint}
     with _whole_trainings(
@@ -248,7 +249,7 @@ def _whole_trainings(kept: str) -> Iterator[None]:
     show_default=True,
     help="With --leave-one-element-out: skip elements present in fewer rows.",
 )
-@click.option("--unit", default="eV/atom", show_default=True, help="Unit of the target.")
+@click.option("--unit", help="Unit of the target. Default: eV/atom if the values look like it.")
 @click.option(
     "-o",
     "--output",
@@ -270,7 +271,7 @@ def evaluate(
     folds: int,
     leave_one_element_out: bool,
     min_samples: int,
-    unit: str,
+    unit: str | None,
     output: str | None,
     page: str | None,
     jobs: int | None,
@@ -295,12 +296,13 @@ def evaluate(
 
     from sklearn_elmodes import LeaveOneElementOut
     from sklearn_elmodes._inputs import composition_groups
-    from sklearn_elmodes.cli._rows import read_labelled, tell_conflicts
+    from sklearn_elmodes.cli._rows import read_labelled, tell_conflicts, tell_unit
     from sklearn_elmodes.cli._tables import write_table
     from sklearn_elmodes.model_selection import predict_held_out
 
     rows = read_labelled(pipeline[0], table, input_format, formula, target, on_error, rejected)
     conflicts = tell_conflicts(rows)
+    unit = tell_unit(rows, unit, pipeline[0].prototype)
     X, y = rows["formula"].to_numpy(), rows["true"].to_numpy()
     groups = composition_groups(X)
     if leave_one_element_out:
@@ -359,7 +361,7 @@ def _summarise(found: Any, scheme: str, unit: str) -> dict[str, Any]:
     parts = error.groupby(found[by], sort=False).mean()
     summary: dict[str, Any] = {
         "scheme": scheme,
-        "unit": unit,
+        "unit": unit or None,
         "rows": int(found["row"].nunique()),
         "mae": scores["mae"],
         "mae_mean_of_parts": float(parts.mean()),
@@ -376,20 +378,21 @@ def _summarise(found: Any, scheme: str, unit: str) -> dict[str, Any]:
 
 def _echo_summary(summary: dict[str, Any], found: Any) -> None:
     """Print the scores and the worst rows."""
-    unit, std = summary["unit"], summary["mae_std_of_parts"]
+    unit = f" {summary['unit']}" if summary["unit"] else ""
+    std = summary["mae_std_of_parts"]
     by_element = "mae_by_held_out" in summary
     click.echo(f"{summary['scheme']} on {summary['rows']:,} rows")
     parts = "elements" if by_element else "folds"
     around = "" if std is None else f" (± {std:.3g} over {parts})"
     if by_element:
-        click.echo(f"MAE   {summary['mae']:.4g} {unit} over all rows")
-        click.echo(f"MAE   {summary['mae_mean_of_parts']:.4g} {unit}, mean of elements{around}")
+        click.echo(f"MAE   {summary['mae']:.4g}{unit} over all rows")
+        click.echo(f"MAE   {summary['mae_mean_of_parts']:.4g}{unit}, mean of elements{around}")
     else:
-        click.echo(f"MAE   {summary['mae']:.4g} {unit}{around}")
-    click.echo(f"RMSE  {summary['rmse']:.4g} {unit}")
+        click.echo(f"MAE   {summary['mae']:.4g}{unit}{around}")
+    click.echo(f"RMSE  {summary['rmse']:.4g}{unit}")
     if summary["r2"] is not None:
         click.echo(f"R²    {summary['r2']:.3f}")
-    click.echo(f"      {summary['mae_of_the_mean']:.4g} {unit}: MAE of always predicting the mean")
+    click.echo(f"      {summary['mae_of_the_mean']:.4g}{unit}: MAE of always predicting the mean")
     if by_element:
         hardest = sorted(summary["mae_by_held_out"].items(), key=lambda pair: -pair[1])[:8]
         click.echo(
