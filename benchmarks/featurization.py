@@ -18,7 +18,7 @@ from _common import parse_arguments, read_energies, summarise, write_results
 from _environments import available, pins, run_worker
 from numpy.typing import NDArray
 
-from sklearn_elmodes.cli._rows import composition_numbers
+from sklearn_elmodes._inputs import composition_groups
 from sklearn_elmodes.datasets import fetch_elpasolites
 from sklearn_elmodes.elements import ATOMIC_NUMBERS
 
@@ -61,7 +61,7 @@ QUICK_ROWS = 600  # more than the 512 formulas that pymatgen caches
 
 def distinct(formulas: NDArray[Any], n_rows: int) -> NDArray[np.intp]:
     """Draw the numbers of rows with distinct compositions."""
-    _, first = np.unique(composition_numbers(formulas), return_index=True)
+    _, first = np.unique(composition_groups(formulas), return_index=True)
     return np.random.RandomState(0).permutation(first)[:n_rows]
 
 
