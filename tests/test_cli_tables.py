@@ -1,5 +1,6 @@
 """Tables go through the commands as they came, in each format."""
 
+import gzip
 import io
 import json
 
@@ -165,6 +166,35 @@ def test_rows_set_aside_can_be_mended_and_read_again(tmp_path):
     result = predict(*paths, "--on-error", "skip")
     assert result.exit_code == 1
     assert "The table has a column 'reason'" in result.stderr
+
+
+def test_compressed_tables_and_spreadsheets(tmp_path):
+    text = "formula,note\nK2NaAlF6,1\nCs2NaBiCl6,2\n"
+    (tmp_path / "plain.csv").write_text(text)
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(text.encode()))
+    lines = '{"formula": "K2NaAlF6", "note": 1}\n'
+    (tmp_path / "t.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    plain = predict("-i", tmp_path / "plain.csv")
+    assert predict("-i", tmp_path / "t.csv.gz").stdout == plain.stdout
+    assert predict("-i", tmp_path / "t.jsonl.gz").exit_code == 0
+    (tmp_path / "t.csv.gz").write_bytes(b"no gzip")
+    result = predict("-i", tmp_path / "t.csv.gz")
+    assert (result.exit_code, "cannot be read as gzip" in result.stderr) == (1, True)
+    (tmp_path / "t.xlsx").write_bytes(b"PK")
+    assert "is a spreadsheet; save it as CSV" in predict("-i", tmp_path / "t.xlsx").stderr
+    skip = ["--on-error", "skip", "--rejected", tmp_path / "bad.xlsx"]
+    result = predict("-i", tmp_path / "plain.csv", *skip)
+    assert (result.exit_code, "use the extension .csv" in result.stderr) == (2, True)
+
+
+def test_a_column_of_a_like_name_is_suggested(tmp_path):
+    (tmp_path / "t.csv").write_text("Formula ,note\nK2NaAlF6,1\n")
+    result = predict("-i", tmp_path / "t.csv")
+    assert (
+        "has no column 'formula'; it has 'Formula ', 'note'. If 'Formula ' is meant"
+        in result.stderr
+    )
+    assert predict("-i", tmp_path / "t.csv", "--formula", "Formula ").exit_code == 0
 
 
 def test_many_rows_are_predicted_in_parts(monkeypatch):

@@ -96,7 +96,7 @@ def check_outputs(
     for path in paths:
         if not Path(str(path)).absolute().parent.is_dir():
             raise click.UsageError(f"{path}: the folder does not exist.")
-    for name in outputs:
+    for name in (*outputs, rejected):
         if name is not None and Path(name).suffix.lower() in (".xlsx", ".xls", ".json", ".gz"):
             raise click.UsageError(f"{name}: use the extension .csv, .parquet or .jsonl.")
     if len({Path(str(path)).resolve() for path in paths}) < len(paths):

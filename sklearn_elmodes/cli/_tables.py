@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,8 @@ _ABSENT = pd.NA  # a key that is missing from a line of JSON; null becomes None
 
 def format_of(path: str, given: str | None = None) -> str:
     """Return the format of a table by its extension; CSV for others, and for pipes."""
-    return given or FORMATS.get(Path(path).suffix.lower(), "csv")
+    name = Path(path.lower().removesuffix(".gz"))
+    return given or FORMATS.get(name.suffix, "csv")
 
 
 def read_table(path: str, given: str | None = None) -> pd.DataFrame:
@@ -31,7 +34,7 @@ def read_table(path: str, given: str | None = None) -> pd.DataFrame:
     Parameters
     ----------
     path : str
-        A file, or ``-`` for standard input.
+        A file, or ``-`` for standard input; with the extension .gz, it is decompressed.
     given : {"csv", "parquet", "jsonl"}, default=None
         The format; None takes it from the extension.
 
@@ -47,8 +50,15 @@ def read_table(path: str, given: str | None = None) -> pd.DataFrame:
         or a column name occurs twice.
     """
     kind = format_of(path, given)
+    if Path(path).suffix.lower() in (".xlsx", ".xls", ".ods"):
+        raise ValueError(f"{path} is a spreadsheet; save it as CSV in UTF-8.")
     with click.open_file(path, "rb") as file:
         content = file.read()
+    if path.lower().endswith(".gz"):
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"{path} cannot be read as gzip: {error}") from error
     if not content:
         raise ValueError(f"{path} is empty.")
     if kind == "parquet":
@@ -90,7 +100,10 @@ def write_table(frame: pd.DataFrame, path: str, *, as_json: bool = False) -> Non
 def take_column(frame: pd.DataFrame, name: str, path: str) -> Any:
     """Return a column as an array of objects."""
     if name not in frame:
-        raise ValueError(f"{path} has no column {name!r}; it has {', '.join(map(repr, frame))}.")
+        there = ", ".join(map(repr, frame))
+        alike = [own for own in frame if str(own).strip().casefold() == name.strip().casefold()]
+        hint = f" If {alike[0]!r} is meant, name it so." if alike else ""
+        raise ValueError(f"{path} has no column {name!r}; it has {there}.{hint}")
     return frame[name].to_numpy(dtype=object)
 
 
