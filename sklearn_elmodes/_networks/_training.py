@@ -254,6 +254,8 @@ def train(
         arguments,
         criterion=criterion,
         device=dataset.device,
+        optimizer=torch.optim.AdamW,
+        optimizer__fused=True,
         optimizer__weight_decay=alpha,
         optimizer__betas=recipe.betas,
         lr=learning_rate_init,
@@ -304,14 +306,22 @@ def train(
     return Trained(net, losses, validation_losses, interrupted)
 
 
+class _NoOptimizer:
+    """Stands in for the optimizer of a fitted net, which is never trained again.
+
+    The first optimizer of a process makes torch import its compiler, which takes a second.
+    """
+
+    def __init__(self, *parameters: Any, **settings: Any) -> None:
+        pass
+
+
 def make_net(
     network: type[EnsembleNetwork], arguments: dict[str, Any], **settings: Any
 ) -> NeuralNet:
     """Wrap a network with these arguments in a silent skorch net."""
     return NeuralNet(
         network,
-        optimizer=torch.optim.AdamW,
-        optimizer__fused=True,
         iterator_train=EnsembleBatches,
         iterator_train__n_members=arguments["n_members"],
         iterator_valid=EnsembleBatches,
@@ -339,7 +349,12 @@ def restore_net(
     if shapes != {name: tensor.shape for name, tensor in weights.items()}:
         raise ValueError("the shapes of the weights do not match the network")
     net = make_net(
-        network, arguments, criterion=criterion, device=device, train_split=None
+        network,
+        arguments,
+        criterion=criterion,
+        device=device,
+        train_split=None,
+        optimizer=_NoOptimizer,
     ).initialize()
     net.module_.load_state_dict(weights)
     net.module_.eval()
