@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_elmodes._ensemble import NetworkEnsemble, drop_weightless, positive_weights
+from sklearn_elmodes._ensemble import NetworkEnsemble
 from sklearn_elmodes._model_files import Settings
 from sklearn_elmodes._sources import Source
 from sklearn_elmodes._units import guess_unit
 from sklearn_elmodes._validation import check_target
+from sklearn_elmodes._weights import drop_weightless, positive_weights
 
 _ERROR_OF_SAME = 2.0  # largest error on the same quantity, in median deviations of y
 

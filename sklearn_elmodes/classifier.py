@@ -13,15 +13,12 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_elmodes._ensemble import (
-    NetworkEnsemble,
-    TableEnsemble,
-    drop_weightless,
-    positive_weights,
-)
+from sklearn_elmodes._ensemble import NetworkEnsemble
 from sklearn_elmodes._model_files import Arrays, Settings
 from sklearn_elmodes._sources import Source
+from sklearn_elmodes._table_ensemble import TableEnsemble
 from sklearn_elmodes._validation import check_target, shown
+from sklearn_elmodes._weights import drop_weightless, positive_weights
 
 
 class ElementalModeClassifier(ClassifierMixin, TableEnsemble):

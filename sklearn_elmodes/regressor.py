@@ -6,8 +6,8 @@ from typing import Any
 
 from sklearn.base import _fit_context
 
-from sklearn_elmodes._ensemble import TableEnsemble
 from sklearn_elmodes._regression import EnsembleRegressor
+from sklearn_elmodes._table_ensemble import TableEnsemble
 
 
 class FormationEnergyRegressor(EnsembleRegressor, TableEnsemble):
