@@ -275,8 +275,8 @@ validation_fraction, n_iter_no_change, tol, device, random_state, verbose
         Raises
         ------
         ValueError
-            If a row is NaN, since no class stands for "unknown"; ``predict_proba`` returns
-            NaN for such a row.
+            If a row is NaN. ``predict_proba`` returns NaN for such a row, but ``predict`` has
+            no class to return.
         """
         probability = self.predict_proba(X)
         absent = np.flatnonzero(np.isnan(probability[:, 0]))

@@ -204,7 +204,7 @@ def parse_composition(
     Raises
     ------
     ValueError
-        If ``value`` is none of these, a formula is invalid, a symbol is unknown, or an
+        If ``value`` has another type, the formula is invalid, a symbol is unknown, or an
         amount is not a positive number.
 
     Examples

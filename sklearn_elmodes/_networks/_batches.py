@@ -37,21 +37,20 @@ class EnsembleDataset(Dataset[Any], ABC):
 
     @property
     @abstractmethod
-    def device(self) -> torch.device:
-        """The device of the tensors."""
-
-    @property
-    @abstractmethod
     def described(self) -> Tensor:
         """The distinct feature vectors of the species in the rows."""
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the tensors."""
+        return self.described.device
 
     def weighted(self, weights: NDArray[np.float64] | None) -> Self:
         """Return a dataset with these sample weights, divided by their mean."""
         if weights is None:
             return self
-        described = self.described
-        scaled = torch.as_tensor(weights / weights.mean(), dtype=described.dtype)
-        return replace(cast(Any, self), weights=scaled.to(described.device))
+        scaled = torch.as_tensor(weights / weights.mean(), dtype=self.described.dtype)
+        return replace(cast(Any, self), weights=scaled.to(self.device))
 
     @abstractmethod
     def for_prediction(self) -> dict[str, Tensor]:

@@ -109,11 +109,6 @@ class SetDataset(EnsembleDataset):
         return len(self.tokens)
 
     @property
-    def device(self) -> torch.device:
-        """The device of the tensors."""
-        return self.tokens.device
-
-    @property
     def described(self) -> Tensor:
         """The distinct feature vectors of elements."""
         return self.element_features

@@ -81,11 +81,6 @@ class SiteDataset(EnsembleDataset):
         return len(self.sites)
 
     @property
-    def device(self) -> torch.device:
-        """The device of the tensors."""
-        return self.sites.device
-
-    @property
     def described(self) -> Tensor:
         """The distinct feature vectors of the species on sites."""
         return self.site_features
