@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from sklearn_elmodes.prototypes import Prototype
     from sklearn_elmodes.regressor import FormationEnergyRegressor
     from sklearn_elmodes.screening import screen
+    from sklearn_elmodes.stability import CompetingPhases
     from sklearn_elmodes.transformer import ElementalModeTransformer
 
 # Resolved on first use (PEP 562), so that importing the package is fast.
 _MODULES = {
+    "CompetingPhases": "stability",
     "ElementAutoencoder": "autoencoder",
     "ElementalModeClassifier": "classifier",
     "ElementalModeTransformer": "transformer",
@@ -36,6 +38,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "CompetingPhases",
     "ElementAutoencoder",
     "ElementalModeClassifier",
     "ElementalModeTransformer",

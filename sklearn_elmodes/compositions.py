@@ -76,11 +76,25 @@ class Compositions:
         contains[self.rows, self.atomic_numbers - 1] = True
         return contains
 
+    def padded(self) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Return atomic numbers, ascending, and fractions with one row per formula.
+
+        Both have the shape (n_samples, n_elements) of the formula of the most elements;
+        shorter formulas are padded with zeros at the end.
+        """
+        lengths = np.diff(self.starts)
+        rows = self.rows
+        order = np.lexsort([self.atomic_numbers, rows])
+        shape = len(self), int(lengths.max(initial=0))
+        numbers, fractions = np.zeros(shape, dtype=np.intp), np.zeros(shape)
+        place = rows, np.arange(len(rows)) - np.repeat(self.starts[:-1], lengths)
+        numbers[place], fractions[place] = self.atomic_numbers[order], self.fractions[order]
+        return numbers, fractions
+
     def groups(self) -> NDArray[np.intp]:
         """Return a number for each formula, the same for equal compositions."""
-        fractions = np.zeros((len(self), len(SYMBOLS)))
-        fractions[self.rows, self.atomic_numbers - 1] = self.fractions
-        return number_rows(fractions.round(6))
+        numbers, fractions = self.padded()
+        return number_rows(np.hstack([numbers, fractions.round(6)]))
 
     def describe(self, row: int) -> str:
         """Format a formula for a message: ``Na1 Cl1``."""

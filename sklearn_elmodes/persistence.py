@@ -96,6 +96,8 @@ def load_model(path: str | os.PathLike[str]) -> Pipeline:
         a newer release.
     """
     record = read(path)
+    if [step.kind for step in record.steps] == ["CompetingPhases"]:
+        raise ValueError(f"{path} contains a hull, not a model; read it with CompetingPhases.load.")
     with describing(path):
         pipeline = Pipeline([(step.name, _from_step(step)) for step in record.steps])
     pipeline.model_card_ = record.card

@@ -27,6 +27,7 @@ from sklearn_elmodes import (
 
 # Small settings, so that the checks take seconds; the network must still learn.
 SETTINGS = {
+    "CompetingPhases": {},
     "ElementAutoencoder": {"n_components": 2, "hidden_layer_sizes": (8,), "max_iter": 20},
     "ElementalModeTransformer": {},
     "FormationEnergyRegressor": {
