@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sklearn_elmodes.regressor import FormationEnergyRegressor
     from sklearn_elmodes.screening import screen
     from sklearn_elmodes.stability import CompetingPhases
+    from sklearn_elmodes.stability_models import StabilityClassifier, StabilityRegressor
     from sklearn_elmodes.transformer import ElementalModeTransformer
 
 # Resolved on first use (PEP 562), so that importing the package is fast.
@@ -29,6 +30,8 @@ _MODULES = {
     "FormationEnergyRegressor": "regressor",
     "LeaveOneElementOut": "model_selection",
     "Prototype": "prototypes",
+    "StabilityClassifier": "stability_models",
+    "StabilityRegressor": "stability_models",
     "load_model": "persistence",
     "load_pretrained": "persistence",
     "make_formation_energy_pipeline": "pipelines",
@@ -45,6 +48,8 @@ __all__ = [
     "FormationEnergyRegressor",
     "LeaveOneElementOut",
     "Prototype",
+    "StabilityClassifier",
+    "StabilityRegressor",
     "load_model",
     "load_pretrained",
     "make_formation_energy_pipeline",

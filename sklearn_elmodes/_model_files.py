@@ -26,6 +26,7 @@ from sklearn_elmodes._validation import shown, strings
 SCHEMA_VERSION = 5
 _KEY = "sklearn_elmodes"
 _CHECKSUM = "sha256"
+_SOURCES = {"oqmd": "OQMD", "elpasolites": "Faber 2016"}  # of the energies of included models
 _PACKAGES = ("sklearn-elmodes", "scikit-learn", "skorch", "torch", "numpy", "pandas")
 
 Arrays = dict[str, NDArray[Any]]
@@ -55,11 +56,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Record:
-    """The content of a model file: steps, a model card, and the packages that wrote it."""
+    """The content of a model file: steps, a model card, and the packages that wrote it.
+
+    ``source`` says where the energies of an included model come from.
+    """
 
     steps: list[Step]
     card: str
     versions: dict[str, str]
+    source: str | None = None
 
 
 def shipped_models() -> list[str]:
@@ -128,7 +133,9 @@ def read(path: str | os.PathLike[str]) -> Record:
             if not re.fullmatch("[0-9]{1,6}", number) or int(number) >= len(steps):
                 raise ValueError(f"the array {shown(key)} belongs to no step")
             steps[int(number)].arrays[name] = array
-        return Record(steps, card, versions)
+        is_shipped = Path(path).parent == Path(str(files("sklearn_elmodes.pretrained")))
+        source = _SOURCES.get(Path(path).stem) if is_shipped else None
+        return Record(steps, card, versions, source)
 
 
 def write(

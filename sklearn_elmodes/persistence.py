@@ -83,9 +83,10 @@ def load_model(path: str | os.PathLike[str]) -> Pipeline:
     -------
     Pipeline
         Fitted pipeline, on the CPU. ``model_card_`` is the model card, ``model_versions_``
-        the versions of the packages that wrote the file. The transformer has its modes, but
-        its ``autoencoder_`` is None. Training settings that an earlier release did not
-        record are None.
+        the versions of the packages that wrote the file, and ``model_source_`` the source of
+        the energies of an included model, as in :class:`CompetingPhases`, or None. The
+        transformer has its modes, but its ``autoencoder_`` is None. Training settings that an
+        earlier release did not record are None.
 
     Raises
     ------
@@ -102,6 +103,7 @@ def load_model(path: str | os.PathLike[str]) -> Pipeline:
         pipeline = Pipeline([(step.name, _from_step(step)) for step in record.steps])
     pipeline.model_card_ = record.card
     pipeline.model_versions_ = record.versions
+    pipeline.model_source_ = record.source
     return pipeline
 
 

@@ -27,12 +27,22 @@ from sklearn_elmodes.elements import ATOMIC_NUMBERS
 from sklearn_elmodes.exceptions import RowError
 from sklearn_elmodes.occupations import _as_matrix
 from sklearn_elmodes.persistence import _fingerprint_steps
+from sklearn_elmodes.stability import CompetingPhases, write_mixture
 from sklearn_elmodes.transformer import ElementalModeTransformer
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_RESULTS = ("candidate", "predicted", "std", "distance", "score")
+_RESULTS = (
+    *("candidate", "predicted", "std", "distance", "decomposition_energy", "products"),
+    "score",
+)
+# The column that is minimised, and the sign that it is multiplied with.
+_OBJECTIVES = {
+    "min": ("predicted", 1),
+    "max": ("predicted", -1),
+    "decomposition_energy": ("decomposition_energy", 1),
+}
 
 
 def screen(
@@ -46,6 +56,8 @@ def screen(
     exclude_elements: Sequence[str] = (),
     X_train: Any = None,
     max_distance: float | None = None,
+    hull: CompetingPhases | None = None,
+    max_above_hull: float | None = None,
     output: Any = None,
     batch_size: int = 65_536,
     n_jobs: int | None = None,
@@ -70,11 +82,13 @@ def screen(
         formulas, or rows of species. It must have a length and support slicing.
     k : int, default=100
         Number of candidates to return.
-    objective : {"min", "max"} or callable, default="min"
-        "min" and "max" return the candidates with the lowest or highest prediction. A
+    objective : {"min", "max", "decomposition_energy"} or callable, default="min"
+        "min" and "max" return the candidates with the lowest or highest prediction,
+        "decomposition_energy" those with the lowest energy relative to ``hull``. A
         callable is called with a DataFrame with one column per site (or "formula"),
-        "predicted" and, if computed, "std" and "distance", and returns one score per
-        row; the lowest score is best. With ``n_jobs`` it runs in other processes.
+        "predicted" and, if computed, "std", "distance" and "decomposition_energy", and
+        returns one score per row; the lowest score is best. With ``n_jobs`` it runs in
+        other processes.
     return_std : bool, default=False
         Whether to predict the standard deviation as well; ``estimator.predict``
         must take ``return_std``.
@@ -90,13 +104,20 @@ def screen(
         long as the predictions.
     max_distance : float, default=None
         Do not return candidates with a larger distance; requires ``X_train``.
+    hull : CompetingPhases, default=None
+        Phases that the candidates compete with. If given, the energy of each candidate
+        relative to all phases of other compositions is computed; the estimator must
+        predict formation energies in eV/atom, of the same source.
+    max_above_hull : float, default=None
+        Do not return candidates with a larger decomposition energy; requires ``hull``.
     output : path-like, default=None
         Folder for all predictions, one Parquet file per batch; requires pyarrow. The
         columns are "candidate", the position of the candidate, and those that
         ``objective`` takes. Batches of the same screening that are already in the
-        folder are read instead of computed; ``k``, ``objective``, ``max_std`` and
-        ``max_distance`` may differ. Weights, modes, scalers and training rows must be
-        exactly the same; steps of other packages are compared by 64 predictions.
+        folder are read instead of computed; ``k``, ``objective``, ``max_std``,
+        ``max_distance`` and ``max_above_hull`` may differ. Weights, modes, scalers, training
+        rows and hull must be exactly the same; steps of other packages are compared by 64
+        predictions.
     batch_size : int, default=65536
         Number of candidates per batch and file.
     n_jobs : int, default=None
@@ -109,8 +130,10 @@ def screen(
     -------
     DataFrame of shape (at most k, n_columns)
         The candidates, best first, indexed by their position in ``candidates``. The
-        columns are one per site, or "formula"; "predicted"; "std" and "distance" if
-        computed; and "score" for a callable objective. Ties are broken by position.
+        columns are one per site, or "formula"; "predicted"; "std", "distance" and
+        "decomposition_energy" if computed; "products", the phases that the candidate would
+        decompose into, with ``hull``; and "score" for a callable objective. Ties are broken
+        by position.
 
     Raises
     ------
@@ -133,14 +156,25 @@ def screen(
     for name, value in (("k", k), ("batch_size", batch_size)):
         if not isinstance(value, Integral) or value < 1:
             raise ValueError(f"{name}={shown(value)} must be a positive integer.")
-    if not callable(objective) and objective not in ("min", "max"):
-        raise ValueError(f"objective={shown(objective)} must be 'min', 'max' or a callable.")
+    if not callable(objective) and objective not in _OBJECTIVES:
+        raise ValueError(
+            f"objective={shown(objective)} must be {', '.join(map(repr, _OBJECTIVES))} or a "
+            "callable."
+        )
+    if hull is None and (objective == "decomposition_energy" or max_above_hull is not None):
+        raise ValueError("Decomposition energies require the competing phases: pass hull.")
     if max_distance is not None and X_train is None:
         raise ValueError("max_distance requires the training data of the estimator: pass X_train.")
-    for name, most in (("max_std", max_std), ("max_distance", max_distance)):
+    for name, most in (
+        ("max_std", max_std),
+        ("max_distance", max_distance),
+        ("max_above_hull", max_above_hull),
+    ):
         if most is not None and (not isinstance(most, Real) or np.isnan(most)):
             raise ValueError(f"{name}={shown(most)} must be a number or None.")
     check_is_fitted(estimator)
+    if hull is not None:
+        hull._check_source(estimator)
     excluded = _read_elements(exclude_elements, "exclude_elements").tolist()
     job = _Screening(
         estimator,
@@ -152,6 +186,8 @@ def screen(
         excluded=excluded,
         distance=None if X_train is None else TrainingDistance(estimator, X_train),
         max_distance=max_distance,
+        hull=hull,
+        max_above_hull=max_above_hull,
         keep_all=output is not None,
     )
     _check_space(estimator, candidates, excluded)
@@ -162,6 +198,8 @@ def screen(
     }
     if X_train is not None:
         identity["training rows"] = _fingerprint_rows(estimator, X_train)
+    if hull is not None:
+        identity["hull"] = hull._fingerprint()
     with Store(Path(output), job, candidates, int(batch_size), identity) as store:
         return _run(job, candidates, store, int(batch_size), n_jobs, verbose)
 
@@ -204,6 +242,8 @@ def _run(
                 store.write(start, predicted)
             best = job.merge(best, own_best)
             bar.update(min(batch_size, total - start))
+    if job.hull is not None:
+        best.insert(list(best.columns).index("score"), "products", job.products(best))
     return best.drop(columns="score") if isinstance(job.objective, str) else best
 
 
@@ -220,13 +260,16 @@ class _Screening:
     excluded: list[int]
     distance: TrainingDistance | None
     max_distance: float | None
+    hull: CompetingPhases | None
+    max_above_hull: float | None
     keep_all: bool
 
     @property
     def value_names(self) -> list[str]:
         """Names of the computed columns."""
         distance = ["distance"] * (self.distance is not None)
-        return ["predicted", *["std"] * self.return_std, *distance]
+        above = ["decomposition_energy"] * (self.hull is not None)
+        return ["predicted", *["std"] * self.return_std, *distance, *above]
 
     def __call__(self, start: int, part: Any) -> tuple[int, Batch | None, pd.DataFrame]:
         """Predict a batch; return its start, its predictions if they are stored, and its best."""
@@ -262,6 +305,10 @@ class _Screening:
                 values["predicted"] = self.estimator.predict(X)
             if self.distance is not None:
                 values["distance"] = self.distance.of(X)
+            if self.hull is not None:
+                values["decomposition_energy"] = self.hull.decomposition_energy(
+                    self.formulas(rows), values["predicted"]
+                )
         except RowError as error:
             raise RowError(int(positions[error.row]), error.args[1]) from None
         except TypeError as error:
@@ -286,6 +333,31 @@ class _Screening:
                 )
         return values
 
+    def formulas(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Write candidates with one species per site as formulas."""
+        if rows.ndim == 1:
+            return rows
+        prototype = getattr(_step(self.estimator, 0), "prototype_", None)
+        multiplicities = getattr(prototype, "multiplicities", (1,) * rows.shape[1])
+        species = rows.astype(str)
+        # Mixtures, such as Na0.5K0.5, are longer than a symbol.
+        bracketed = np.where(
+            np.char.str_len(species) > 2, np.char.add(np.char.add("(", species), ")"), species
+        )
+        formulas = np.full(len(rows), "", dtype=str)
+        for column, multiplicity in zip(bracketed.T, multiplicities, strict=True):
+            formulas = np.char.add(formulas, np.char.add(column, str(multiplicity)))
+        return formulas
+
+    def products(self, best: pd.DataFrame) -> list[str]:
+        """Write the mixture that each of the best candidates would decompose into."""
+        assert self.hull is not None
+        rows = best[self.columns].to_numpy()
+        mixtures = self.hull.decompose(
+            self.formulas(rows[:, 0] if rows.shape[1] == 1 else rows), exclude_self=True
+        )
+        return list(map(write_mixture, mixtures))
+
     def named(self, rows: NDArray[Any]) -> Any:
         """Name the columns as in ``fit`` of the estimator, if they had names."""
         import pandas as pd
@@ -307,12 +379,17 @@ class _Screening:
     def best(self, batch: Batch) -> pd.DataFrame:
         """Return the best candidates of a batch."""
         allowed = np.ones(len(batch.positions), dtype=bool)
-        for name, most in (("std", self.max_std), ("distance", self.max_distance)):
+        for name, most in (
+            ("std", self.max_std),
+            ("distance", self.max_distance),
+            ("decomposition_energy", self.max_above_hull),
+        ):
             if most is not None:
                 allowed &= batch.values[name] <= most
         chosen = np.flatnonzero(allowed)
         if isinstance(self.objective, str):
-            score = batch.values["predicted"][chosen] * (1 if self.objective == "min" else -1)
+            column, sign = _OBJECTIVES[self.objective]
+            score = batch.values[column][chosen] * sign
         elif not len(chosen):
             score = np.zeros(0)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from typing import Any, Self
@@ -288,6 +289,25 @@ class CompetingPhases(BaseEstimator):
             hull._set_formulas(formulas)
         return hull
 
+    def _check_source(self, model: Any) -> None:
+        """Raise an error if the hull is not fitted, or a model has energies of another source."""
+        check_is_fitted(self)
+        source = getattr(model, "model_source_", None)
+        if source and self.source and source.casefold() != self.source.casefold():
+            raise ValueError(
+                f"The model predicts energies of the source {source!r}, the hull has those of "
+                f"{self.source!r}; they differ systematically. Fine-tune the model on energies of "
+                "the hull's source, or build the hull from energies of the model's source."
+            )
+
+    def _fingerprint(self) -> str:
+        """Hash all that energies of the hull depend on."""
+        systems = self._systems
+        digest = hashlib.sha256(systems.numbers.astype("<i8").tobytes())
+        for array in (systems.fractions, systems.energies):
+            digest.update(array.astype("<f8").tobytes())
+        return digest.hexdigest()
+
     def _mixtures(
         self, X: Any, exclude_self: bool
     ) -> Iterator[tuple[Floats, NDArray[np.intp], Floats]]:
@@ -300,6 +320,28 @@ class CompetingPhases(BaseEstimator):
             delayed(_lowest)(self._systems, part_of(X, start, start + _ROWS), start, exclude_self)
             for start in range(0, len(X), _ROWS)
         )
+
+
+def write_mixture(mixture: dict[str, float]) -> str:
+    """Write the products of a decomposition as text.
+
+    Parameters
+    ----------
+    mixture : dict of {str: float}
+        Share of the atoms in each product, as from
+        :meth:`~sklearn_elmodes.CompetingPhases.decompose`.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from sklearn_elmodes.stability import write_mixture
+    >>> write_mixture({"Li2O2": 2 / 3, "O": 1 / 3})
+    '0.667 Li2O2 + 0.333 O'
+    """
+    return " + ".join(f"{share:.3g} {product}" for product, share in mixture.items())
 
 
 def _lowest(

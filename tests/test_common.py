@@ -19,6 +19,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import sklearn_elmodes
 from sklearn_elmodes import (
+    CompetingPhases,
     ElementalModeTransformer,
     ElementAutoencoder,
     FormationEnergyRegressor,
@@ -41,6 +42,8 @@ SETTINGS = {
 
 
 SETTINGS["ElementalModeClassifier"] = SETTINGS["FormationEnergyRegressor"]
+for name in ("StabilityRegressor", "StabilityClassifier"):
+    SETTINGS[name] = {"model": make_formation_energy_pipeline(), "hull": CompetingPhases()}
 
 
 def public_estimators():

@@ -18,7 +18,7 @@ for module in ("myst_parser", "numpydoc", "pydata_sphinx_theme", "sphinx_click",
 
 ROOT = Path(__file__).parent.parent
 # Run by ``elmodes`` and ``python -m``.
-COMMANDS = ("cli", "pretrained.rebuild", "tables.rebuild")
+COMMANDS = ("cli", "datasets.rebuild", "pretrained.rebuild", "tables.rebuild")
 NOT_FOR_USERS = {"inspection.pyplot"}  # in __all__ for our own modules
 
 

@@ -210,7 +210,7 @@ def test_invalid_arguments(model, space):
     for settings, message in [
         ({"k": 0}, "k=0"),
         ({"batch_size": 1.5}, "batch_size=1.5"),
-        ({"objective": "lowest"}, "'min', 'max' or a callable"),
+        ({"objective": "lowest"}, "'min', 'max', 'decomposition_energy' or a callable"),
         ({"max_distance": 1.0}, "max_distance requires"),
         ({"exclude_elements": ["Xx"]}, "exclude_elements: .*'Xx'"),
         (

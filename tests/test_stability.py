@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
@@ -10,11 +11,26 @@ from pymatgen.core import Composition
 from pymatgen.entries.computed_entries import ComputedEntry
 from scipy.optimize import linprog
 from sklearn.base import clone
+from sklearn.dummy import DummyRegressor
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
 
-from sklearn_elmodes import CompetingPhases, load_model
+from sklearn_elmodes import (
+    CompetingPhases,
+    Prototype,
+    StabilityClassifier,
+    StabilityRegressor,
+    load_model,
+    load_pretrained,
+    make_formation_energy_pipeline,
+    screen,
+)
+from sklearn_elmodes.candidates import FormulaCandidates
+from sklearn_elmodes.datasets import load_oqmd_phases
 from sklearn_elmodes.exceptions import RowError
 from sklearn_elmodes.formulas import element_fractions
+from sklearn_elmodes.stability import write_mixture
 
 SYMBOLS = ["Li", "Mg", "Al", "Ti", "Fe", "O", "F", "P", "S", "K", "Ca", "Zn"]
 
@@ -238,3 +254,203 @@ def test_bad_energies_of_compounds_are_refused():
         hull.decomposition_energy(["KCl"], [-2.0, -2.1])
     with pytest.raises(RowError, match="Row 0: The energy is inf"):
         hull.decomposition_energy(["KCl"], [np.inf])
+
+
+def test_included_phases_are_a_complete_hull():
+    X, y = load_oqmd_phases(return_X_y=True)
+    hull = CompetingPhases("OQMD").fit(X, y)
+    assert len(X) == 27906
+    assert hull.stable_.sum() == 25263
+    assert hull.decompose(["Na3AlF9"]) == [
+        {"Na3AlF6": pytest.approx(10 / 13), "F": pytest.approx(3 / 13)}
+    ]
+    assert y.max() < 0
+
+
+def quick_model():
+    return make_formation_energy_pipeline(n_estimators=2, max_iter=3, random_state=0)
+
+
+def test_regressor_trains_on_formation_energies_and_predicts_decomposition_energies():
+    X, y = random_phases(60, 0)
+    hull = CompetingPhases().fit(*random_phases(300, 1))
+    model = StabilityRegressor(quick_model(), hull).fit(X, hull.decomposition_energy(X, y))
+    alone = quick_model().fit(X, y)
+    energy, std = model.predict(X, return_std=True)
+    expected, expected_std = alone.predict(X, return_std=True)
+    assert_allclose(energy, expected - hull.hull_energy(X, exclude_self=True), atol=1e-5)
+    assert_allclose(std, expected_std, atol=1e-5)
+    assert_array_equal(model.predict(X), energy)
+
+
+def test_regressor_works_in_model_selection():
+    X, y = random_phases(60, 0)
+    hull = CompetingPhases().fit(X, y)
+    model = StabilityRegressor(quick_model(), hull)
+    search = GridSearchCV(
+        model,
+        {"model__formationenergyregressor__max_iter": [1, 3]},
+        cv=2,
+        scoring="neg_mean_absolute_error",
+        error_score="raise",
+    ).fit(X, hull.decomposition_energy(X, y))
+    predicted = search.best_estimator_.predict(X)
+    assert search.score(X, hull.decomposition_energy(X, y)) == pytest.approx(
+        -np.abs(predicted - hull.decomposition_energy(X, y)).mean()
+    )
+    assert clone(search.best_estimator_).hull is hull
+
+
+class Known:
+    """A fitted model that returns given energies with an error of a known size."""
+
+    def __init__(self, X, y):
+        self.energies = dict(zip(X, y, strict=True))
+
+    def fit(self, X, y):
+        return self
+
+    def predict(self, X):
+        rng = np.random.RandomState(0)
+        return np.array([self.energies[x] for x in X]) + rng.normal(0, 0.3, len(X))
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+
+def test_probabilities_agree_with_observed_shares():
+    X, y = random_phases(4000, 0)
+    X, rows = np.unique(X.astype(str), return_index=True)
+    X, y = X.astype(object), y[rows]
+    hull = CompetingPhases().fit(X, y)
+    energies = hull.decomposition_energy(X, y)
+    threshold = np.median(energies)
+    model = StabilityClassifier(FrozenEstimator(Known(X, y)), hull, threshold)
+    model.fit(X[::2], energies[::2])
+    probability = model.predict_proba(X[1::2])[:, 1]
+    stable = energies[1::2] <= threshold
+    for low in (0.0, 0.25, 0.5, 0.75):
+        here = (low <= probability) & (probability <= low + 0.25)
+        assert here.sum() > 20
+        assert stable[here].mean() == pytest.approx(probability[here].mean(), abs=0.12)
+    assert_array_equal(model.classes_, [False, True])
+    assert_allclose(model.predict_proba(X[:9]).sum(axis=1), 1)
+    # The energy decides which are stable, with the threshold included.
+    assert_array_equal(model.predict(X), model.decision_function(X) >= 0)
+    assert model.score(X, energies) == model.score(X, energies <= threshold)
+    assert model.score(X, energies) == np.mean(model.predict(X) == (energies <= threshold))
+
+
+def test_classifier_calibrates_on_compositions_that_the_model_has_not_seen(monkeypatch):
+    X, y = random_phases(100, 0)
+    X, y = np.repeat(X, 2), np.repeat(y, 2)
+    hull = CompetingPhases().fit(X, y)
+    calls = []
+    calibrate = StabilityClassifier._calibrate
+
+    def spy(self, model, X, y):
+        calls.append((model, X))
+        calibrate(self, model, X, y)
+
+    monkeypatch.setattr(StabilityClassifier, "_calibrate", spy)
+    seen = []
+
+    class Recording(DummyRegressor):
+        def fit(self, X, y):
+            seen.append(list(X))
+            return super().fit(X, y)
+
+    energies = hull.decomposition_energy(X, y)
+    model = StabilityClassifier(Recording(), hull, random_state=0).fit(X, energies)
+    ((_, held_out),) = calls
+    assert not set(seen[0]) & set(held_out)
+    assert sorted([*seen[0], *held_out]) == sorted(X) == sorted(seen[1])
+    assert len(held_out) < 0.35 * len(X)
+    assert model.predict(X[:3]).dtype == bool
+
+
+def test_std_divides_the_distance_from_the_threshold():
+    X, y = random_phases(60, 0)
+    hull = CompetingPhases().fit(X, y)
+    fitted = quick_model().fit(X, y)
+    model = StabilityClassifier(FrozenEstimator(fitted), hull, threshold=0.1)
+    model.fit(X, hull.decomposition_energy(X, y))
+    predicted, std = fitted.predict(X, return_std=True)
+    above = predicted - hull.hull_energy(X, exclude_self=True)
+    assert_allclose(model.decision_function(X), (0.1 - above) / std, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [StabilityRegressor, StabilityClassifier])
+def test_meta_estimators_refuse_what_does_not_fit(kind):
+    X, y = random_phases(20, 0)
+    hull = CompetingPhases("Materials Project").fit(X, y)
+    with pytest.raises(NotFittedError):
+        kind(quick_model(), hull).predict(X)
+    with pytest.raises(NotFittedError):
+        kind(quick_model(), CompetingPhases()).fit(X, y)
+    with pytest.raises(ValueError, match="hull must be a CompetingPhases, got 'oqmd'"):
+        kind(quick_model(), "oqmd").fit(X, y)
+    with pytest.raises(ValueError, match="the source 'OQMD', the hull has those of 'Materials Pro"):
+        kind(FrozenEstimator(load_pretrained("oqmd")), hull).fit(X, y)
+    with pytest.raises(RowError, match="Row 1: The energy is nan"):
+        kind(quick_model(), hull).fit(X[:2], [0.1, np.nan])
+
+
+def test_classifier_needs_energies_and_two_compositions():
+    X, y = random_phases(20, 0)
+    hull = CompetingPhases().fit(X, y)
+    with pytest.raises(ValueError, match="y contains labels; it must contain decomposition"):
+        StabilityClassifier(quick_model(), hull).fit(X, y < 0)
+    with pytest.raises(ValueError, match="at least two compositions"):
+        StabilityClassifier(quick_model(), hull).fit(["LiO", "Li2O2"], [0.1, 0.2])
+
+
+def test_screening_by_decomposition_energy(tmp_path):
+    model = load_pretrained("oqmd")
+    hull = CompetingPhases("OQMD").fit(*load_oqmd_phases(return_X_y=True))
+    space = FormulaCandidates(["Li", "Fe", "P", "O"], n_elements=3, max_atoms=12)
+    X = space.to_numpy()
+    expected = hull.decomposition_energy(X, model.predict(X))
+    best = screen(model, space, 7, objective="decomposition_energy", hull=hull)
+    assert_array_equal(best.index, np.argsort(expected, kind="stable")[:7])
+    assert_allclose(best["decomposition_energy"], np.sort(expected)[:7], atol=1e-5)
+    assert best["products"].iloc[0] == write_mixture(
+        hull.decompose([best["formula"].iloc[0]], exclude_self=True)[0]
+    )
+    near = screen(model, space, 10**4, hull=hull, max_above_hull=0.02)
+    assert len(near) == (expected <= 0.02).sum()
+    assert near["predicted"].is_monotonic_increasing
+    # Stored batches belong to one hull.
+    settings = {"k": 3, "hull": hull, "output": tmp_path / "run", "batch_size": 100}
+    stored = screen(model, space, **settings)
+    pd.testing.assert_frame_equal(screen(model, space, **settings), stored)
+    with pytest.raises(ValueError, match="hull"):
+        screen(model, space, **{**settings, "hull": CompetingPhases().fit(["LiP"], [-0.5])})
+
+
+def test_screening_of_sites_compares_whole_crystals():
+    model = load_pretrained("elpasolites")
+    hull = CompetingPhases().fit(*load_oqmd_phases(return_X_y=True))
+    space = Prototype("elpasolite").candidates(
+        {"A": ["Li", "Na"], "B": ["Al", "Ga"], "C": ["K", "Rb"], "D": ["F"]}
+    )
+    best = screen(model, space, 3, hull=hull, objective="decomposition_energy")
+    formulas = [f"{a}{b}{c}2{d}6" for a, b, c, d in best[["A", "B", "C", "D"]].to_numpy()]
+    assert_allclose(
+        best["decomposition_energy"],
+        hull.decomposition_energy(formulas, best["predicted"]),
+        atol=1e-12,
+    )
+    mixed = screen(model, [["Na", "Al", "K0.5Rb0.5", "F"]], 1, hull=hull)
+    assert_allclose(
+        mixed["decomposition_energy"], hull.decomposition_energy(["NaAlKRbF6"], mixed["predicted"])
+    )
+
+
+def test_screening_needs_a_hull_for_decomposition_energies():
+    for settings in ({"objective": "decomposition_energy"}, {"max_above_hull": 0.1}):
+        with pytest.raises(ValueError, match="require the competing phases: pass hull"):
+            screen(load_pretrained("oqmd"), ["NaCl"], **settings)
+    hull = CompetingPhases("Materials Project").fit(["NaCl"], [-2.1])
+    with pytest.raises(ValueError, match="they differ systematically"):
+        screen(load_pretrained("oqmd"), ["NaCl"], hull=hull)

@@ -10,6 +10,7 @@ from sklearn_elmodes._version import __version__
 from sklearn_elmodes.cli._applying import info, predict, report, screen
 from sklearn_elmodes.cli._common import one_line_errors
 from sklearn_elmodes.cli._elements import modes
+from sklearn_elmodes.cli._stability import stability
 from sklearn_elmodes.cli._training import evaluate, train
 
 _SHELLS = ("bash", "zsh", "fish")
@@ -77,5 +78,5 @@ def completion(shell: str) -> None:
     click.echo(found(main, {}, "elmodes", "_ELMODES_COMPLETE").source())
 
 
-for command in (demo, modes, train, evaluate, predict, screen, info, report, completion):
+for command in (demo, modes, train, evaluate, predict, screen, stability, info, report, completion):
     main.add_command(command)

@@ -27,6 +27,7 @@ from sklearn_elmodes.cli._common import (
     split_list,
     table_type,
 )
+from sklearn_elmodes.cli._stability import hull_options, load_hull
 
 
 @click.command(
@@ -99,7 +100,7 @@ def predict(
     short_help="Rank candidate formulas or crystals.",
     epilog="\b\nExamples:\n"
     "  elmodes screen elpasolites -e Li,Na,K,Al,Ga -s D=F,Cl --charge-balanced\n"
-    "  elmodes screen oqmd -e Li,Fe,P,O --n-elements 3,4 -k 20 -o best.csv",
+    "  elmodes screen oqmd -e Li,Fe,P,O --n-elements 3,4 --hull oqmd -k 20 -o best.csv",
 )
 @click.argument("model", type=Model())
 @click.option("-e", "--elements", help="Elements to combine, such as Li,Na,K,Al,F.", metavar="LIST")
@@ -147,10 +148,15 @@ def predict(
 )
 @click.option(
     "--objective",
-    type=click.Choice(["min", "max"]),
-    default="min",
-    show_default=True,
-    help="Whether the lowest or the highest predictions are best.",
+    type=click.Choice(["min", "max", "decomposition_energy"]),
+    help="Whether the lowest or the highest predictions are best, or the lowest energies relative "
+    "to the phases of --hull.  [default: decomposition_energy with --hull, else min]",
+)
+@hull_options
+@click.option(
+    "--max-above-hull",
+    type=float,
+    help="With --hull: leave out candidates with a larger decomposition energy, in eV/atom.",
 )
 @click.option(
     "--max-std",
@@ -177,7 +183,10 @@ def screen(
     charge_balanced: bool,
     exclude_elements: str,
     k: int,
-    objective: str,
+    objective: str | None,
+    hull: str | None,
+    hull_energy: str,
+    max_above_hull: float | None,
     max_std: float | None,
     output: str,
     as_json: bool,
@@ -195,7 +204,9 @@ def screen(
     from sklearn_elmodes.candidates import FormulaCandidates
     from sklearn_elmodes.cli._tables import write_table
 
-    check_outputs(output, inputs=[model])
+    check_outputs(output, inputs=[model, hull])
+    if hull is None and (objective == "decomposition_energy" or max_above_hull is not None):
+        raise click.UsageError("Decomposition energies need --hull.")
     if n_elements is not None and not re.fullmatch("[0-9]+(,[0-9]+)*", n_elements):
         raise click.UsageError(f"--n-elements {n_elements}: separate numbers by commas, as in 2,3.")
     pipeline = load(model)
@@ -240,7 +251,9 @@ def screen(
             pipeline,
             space,
             k=k,
-            objective=objective,
+            objective=objective or ("min" if hull is None else "decomposition_energy"),
+            hull=None if hull is None else load_hull(hull, hull_energy),
+            max_above_hull=max_above_hull,
             return_std=several,
             max_std=max_std,
             exclude_elements=split_list(exclude_elements),
@@ -256,7 +269,9 @@ def screen(
         raise KeyboardInterrupt(kept) from None
     if best.empty:
         click.echo(
-            "Warning: no candidates are left; relax --max-std or --exclude-elements.", err=True
+            "Warning: no candidates are left; relax --max-std, --max-above-hull or "
+            "--exclude-elements.",
+            err=True,
         )
     write_table(best.reset_index(), output, as_json=as_json)
 
