@@ -32,7 +32,7 @@ test-oldest test-newest: test-%:
 
 # All comparisons that need less than an hour, with environments for the packages to compare with, then
 # the tables from all results. What needs more runs by itself: python benchmarks/NAME.py
-BENCH := startup featurization conformance growth training_overhead periodic_trends screening edges \
+BENCH := startup featurization conformance growth training_overhead periodic_trends screening edges stability \
 	measured_enthalpies regressors
 
 bench: $(VENV)/test.stamp

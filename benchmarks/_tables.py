@@ -224,6 +224,99 @@ def transfer(results: Path, case: str) -> str:
     return markdown(["model", *curves], rows)
 
 
+STABILITY_SCORES = ("mae", "accuracy", "f1", "false_positive_rate", "precision_of_1000_lowest")
+
+
+def stability_of(results: Path, task: str) -> str:
+    found = read(results, "stability")["results"]["accuracy"][task]
+    rows = [
+        [name, *(f"{scores[key]:.{4 if key == 'mae' else 3}f}" for key in STABILITY_SCORES)]
+        for name, scores in found.items()
+    ]
+    header = ["model", "MAE", "accuracy", "F1", "false-positive rate"]
+    return markdown([*header, "stable of the 1,000 lowest"], rows)
+
+
+TABLES["stability_predictions"] = partial(stability_of, task="hull of predictions")
+TABLES["stability_calculations"] = partial(stability_of, task="hull of calculations")
+
+
+@table
+def stability_oxides(results: Path) -> str:
+    found = read(results, "stability")["results"]["accuracy"]["oxides"]
+    rows = [
+        [
+            name,
+            f"{scores['mae']:.4f}",
+            str(scores["true_positives"]),
+            str(scores["false_positives"]),
+        ]
+        for name, scores in found.items()
+    ]
+    stable = next(iter(found.values()))["stable"]
+    return markdown(["model", "MAE", f"found, of {stable} stable", "wrongly stable"], rows)
+
+
+@table
+def stability_probability(results: Path) -> str:
+    found = read(results, "stability")["results"]["accuracy"]
+    chances = found["probability"]
+    cells = [[f"{share:.1%}" for share in chances[key]] for key in ("predicted", "observed")]
+    worst = max(
+        abs(one - other)
+        for one, other in zip(chances["predicted"], chances["observed"], strict=True)
+    )
+    return (
+        paragraph(
+            "Probabilities of `StabilityClassifier`, calibrated on one fold and tested on the four "
+            f"others, in tenths: the observed share of stable compounds differs by at most "
+            f"{worst * 100:.1f} points. The rank correlation of error and standard deviation is "
+            f"{found['rank correlation of error and std']:.2f}."
+        )
+        + "\n"
+        + markdown(
+            ["tenth", *map(str, range(1, len(cells[0]) + 1))],
+            [["predicted", *cells[0]], ["observed", *cells[1]]],
+        )
+    )
+
+
+@table
+def stability_published(results: Path) -> str:
+    found = read(results, "stability")["results"]["published decomposition energies"]
+    return paragraph(
+        f"The published decomposition energies of these {found['rows']:,} compounds are not exact: "
+        f"those of an exact linear program are up to {found['largest_difference'] * 1000:.1f} "
+        f"meV/atom higher, {found['rows_above_1_mev']} by more than 1 meV/atom, and "
+        f"{found['other_label']} compounds change between stable and unstable. The tables "
+        "use exact energies for all models."
+    )
+
+
+@table
+def stability_speed(results: Path) -> str:
+    found = read(results, "stability")["results"]
+    solvers, oqmd, screening = found["solvers"], found["OQMD"], found["screening"]
+    seconds, timed = solvers["cpu_seconds"], solvers["compounds_timed"]
+    differences = solvers["largest_difference"]
+    spans = ", ".join(
+        f"{span['cpu_seconds']:.1f} ({name})" for name, span in found["candidates"].items()
+    )
+    return paragraph(
+        f"Comparing {solvers['compounds']:,} compounds, each with all others, takes "
+        f"{seconds['ours']:.1f} CPU-seconds after {seconds['fit']:.1f} to build the hull; HiGHS, "
+        f"one linear program at a time, would take {seconds['HiGHS']:.0f} and pymatgen "
+        f"{seconds['pymatgen']:.0f}, extrapolated from {timed['HiGHS']:,} and {timed['pymatgen']} "
+        f"compounds. The energies agree within {differences['HiGHS']:.0e} and "
+        f"{differences['pymatgen']:.0e} eV/atom. The {oqmd['rows']:,} compounds of the OQMD take "
+        f"{oqmd['ours']:.1f} CPU-seconds after {oqmd['fit']:.1f}. A million candidates take, in "
+        f"CPU-seconds: {spans}. Screening {screening['candidates']:,} quaternary candidates by "
+        "decomposition energy, with the general model and its standard deviation, takes "
+        f"{screening['seconds']:.0f} s on two cores and "
+        f"{screening['peak_beyond_libraries_mb']:.0f} MB beyond libraries and model."
+    )
+
+
 TABLES["transfer_ssub"] = partial(transfer, case="SSUB, 10-fold")
 TABLES["transfer_measured"] = partial(transfer, case="measured enthalpies, 10-fold")
 

@@ -33,6 +33,7 @@ NEED_TABLES = {
     "featurization": ["oqmd_formation_enthalpy/train.csv.gz"],
     "growth": ["oqmd_formation_enthalpy/train.csv.gz"],
     "regressors": ["mp_formation_energy/train.csv.gz"],
+    "stability": ["oqmd_formation_enthalpy/train.csv.gz", "mp_formation_energy/train.csv.gz"],
     "train_general": ["oqmd_formation_enthalpy/train.csv.gz"],
     "transfer": ["ssub_formation_enthalpy/ssub_expt.csv.gz"],
 }

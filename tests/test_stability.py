@@ -1,5 +1,6 @@
 """Hulls: agreement with a linear-programming solver and pymatgen, and errors."""
 
+import itertools
 import pickle
 
 import numpy as np
@@ -30,6 +31,7 @@ from sklearn_elmodes.candidates import FormulaCandidates
 from sklearn_elmodes.datasets import load_oqmd_phases
 from sklearn_elmodes.exceptions import RowError
 from sklearn_elmodes.formulas import element_fractions
+from sklearn_elmodes.inspection import StabilityDisplay, pyplot
 from sklearn_elmodes.stability import write_mixture
 
 SYMBOLS = ["Li", "Mg", "Al", "Ti", "Fe", "O", "F", "P", "S", "K", "Ca", "Zn"]
@@ -454,3 +456,64 @@ def test_screening_needs_a_hull_for_decomposition_energies():
     hull = CompetingPhases("Materials Project").fit(["NaCl"], [-2.1])
     with pytest.raises(ValueError, match="they differ systematically"):
         screen(load_pretrained("oqmd"), ["NaCl"], hull=hull)
+
+
+def test_display_of_two_elements():
+    hull = CompetingPhases().fit(["Li2O", "Li2O2", "LiO8", "NaCl"], [-2.0, -1.65, -0.1, -2.1])
+    display = StabilityDisplay(
+        hull, ["Li", "O"], ["LiO2", "NaO", "Li3O"], [-1.0, 0, -1.4], [0.1, 0.2, 0.3]
+    ).plot()
+    assert_allclose(display.decomposition_energy, [0.1, 0.1])
+    assert_allclose(display.std, [0.1, 0.3])
+    assert_array_equal(display.names[display.is_stable], ["Li", "O", "Li2O", "Li2O2"])
+    names = [[display.names[place] for place in pair] for pair in display.tie_lines()]
+    assert names == [["Li", "Li2O"], ["Li2O", "Li2O2"], ["Li2O2", "O"]]
+    assert_allclose(display.stable_.get_offsets()[2], [1 / 3, -2.0])
+    assert_allclose(display.points_.get_offsets()[:, 1], [-1.4, -1.0])
+    assert display.ax_.get_xlabel() == "fraction of O"
+    pyplot().close(display.figure_)
+
+
+def test_display_of_three_elements_has_the_tie_lines_of_pymatgen():
+    X, y = random_phases(300, 4, (2, 3))
+    hull = CompetingPhases().fit(X, y)
+    display = StabilityDisplay(hull, ["Li", "Mg", "Al"])
+    inside = [set(Composition(x).chemical_system_set) <= {"Li", "Mg", "Al"} for x in X]
+    entries = [
+        PDEntry(Composition(x), energy * Composition(x).num_atoms)
+        for x, energy in zip(X[inside], y[inside], strict=True)
+    ]
+    diagram = PhaseDiagram([*entries, *(PDEntry(Composition(e), 0) for e in ("Li", "Mg", "Al"))])
+    expected = {
+        frozenset(diagram.qhull_entries[place].composition.fractional_composition for place in pair)
+        for facet in diagram.facets
+        for pair in itertools.combinations(facet, 2)
+    }
+    found = {
+        frozenset(Composition(display.names[place]).fractional_composition for place in pair)
+        for pair in display.tie_lines()
+    }
+    assert found == expected
+    display.plot()
+    assert display.points_ is None
+    pyplot().close(display.figure_)
+
+
+def test_display_from_an_estimator_and_of_bare_elements():
+    hull = CompetingPhases("OQMD").fit(*load_oqmd_phases(return_X_y=True))
+    model = load_pretrained("oqmd")
+    display = StabilityDisplay.from_estimator(model, hull, ["Li", "Fe", "O"], ["LiFeO2", "LiFe5O8"])
+    expected, std = model.predict(["LiFeO2", "LiFe5O8"], return_std=True)
+    assert_allclose(display.energy, expected)
+    assert_allclose(display.std, std)
+    pyplot().close(display.figure_)
+    bare = StabilityDisplay(CompetingPhases().fit(["NaCl"], [-2.1]), ["Li", "Fe", "O"])
+    assert bare.tie_lines().tolist() == [[0, 1], [0, 2], [1, 2]]
+    other = CompetingPhases("Materials Project").fit(["NaCl"], [-2.1])
+    with pytest.raises(ValueError, match="they differ systematically"):
+        StabilityDisplay.from_estimator(model, other, ["Na", "Cl"], ["NaCl"])
+    for elements in (["Li"], ["Li", "Li"], ["Li", "Fe", "P", "O"]):
+        with pytest.raises(ValueError, match="must be two or three different elements"):
+            StabilityDisplay(hull, elements)
+    with pytest.raises(ValueError, match="formulas and the energies of candidates together"):
+        StabilityDisplay(hull, ["Li", "O"], ["LiO"])

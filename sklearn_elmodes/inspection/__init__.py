@@ -19,6 +19,7 @@ from sklearn_elmodes.inspection._scores import (
     reconstruction_r2,
     share_of_neighbours,
 )
+from sklearn_elmodes.inspection._stability import StabilityDisplay
 
 __all__ = [
     "AlchemicalPathDisplay",
@@ -26,6 +27,7 @@ __all__ = [
     "ModeMapDisplay",
     "ParityDisplay",
     "PeriodicTableDisplay",
+    "StabilityDisplay",
     "conflicting_targets",
     "error_by_element",
     "held_out_scores",
